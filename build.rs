@@ -1,0 +1,3 @@
+//! Generates the slim discovery messages of `proto/`.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Wires the tasks and owns shutdown; decides nothing.

@@ -1,0 +1,3 @@
+//! The `serin` binary: a table of contents over [`serin::cli`].
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The pure root: inputs in, effects out. It routes and never decides.

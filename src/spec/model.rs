@@ -1,0 +1,176 @@
+//! The model that parsed documents become. A value of these types holds together: no half-valid rollout exists.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use prost_reflect::DynamicMessage;
+
+/// Weights of one split add up to this: two decimals of a percent.
+pub const TOTAL_WEIGHT: u32 = 10_000;
+
+/// Where a document stands in its file.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Origin {
+    /// Path as given to the parser.
+    pub file: Arc<str>,
+    /// Line, from 1.
+    pub line: u32,
+    /// Column in characters, from 1.
+    pub column: u32,
+}
+
+/// What a proxy says of itself in the first message of a stream, as far as selectors look at it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct NodeIdentity {
+    /// `node.id`.
+    pub id: String,
+    /// `node.cluster`.
+    pub cluster: String,
+    /// `node.metadata`.
+    pub metadata: BTreeMap<String, serde_json::Value>,
+    /// `node.locality.region`.
+    pub region: String,
+    /// `node.locality.zone`.
+    pub zone: String,
+    /// `node.locality.sub_zone`.
+    pub sub_zone: String,
+}
+
+/// Which proxies see a document. All given conditions must hold; an empty selector takes every node.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct NodeSelector {
+    /// Glob over `node.id` (`*` any run, `?` one character).
+    pub id: Option<String>,
+    /// Glob over `node.cluster`.
+    pub cluster: Option<String>,
+    /// Metadata key (dots descend) to glob over the value as text.
+    pub metadata: BTreeMap<String, String>,
+    /// Glob over `node.locality.region`.
+    pub region: Option<String>,
+    /// Glob over `node.locality.zone`.
+    pub zone: Option<String>,
+    /// Glob over `node.locality.sub_zone`.
+    pub sub_zone: Option<String>,
+}
+
+/// The resource types that `resources:` may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ResourceKind {
+    /// `envoy.config.cluster.v3.Cluster`
+    Cluster,
+    /// `envoy.config.endpoint.v3.ClusterLoadAssignment`
+    ClusterLoadAssignment,
+    /// `envoy.config.listener.v3.Listener`
+    Listener,
+    /// `envoy.config.route.v3.RouteConfiguration`
+    RouteConfiguration,
+    /// `envoy.config.route.v3.ScopedRouteConfiguration`
+    ScopedRouteConfiguration,
+    /// `envoy.config.route.v3.VirtualHost`
+    VirtualHost,
+    /// `envoy.extensions.transport_sockets.tls.v3.Secret`
+    Secret,
+    /// `envoy.service.runtime.v3.Runtime`
+    Runtime,
+    /// `envoy.config.core.v3.TypedExtensionConfig`
+    TypedExtensionConfig,
+}
+
+/// One Envoy resource, every field as its writer gave it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Resource {
+    /// Its type.
+    pub kind: ResourceKind,
+    /// The name proxies ask for (`name`, or `cluster_name` of a ClusterLoadAssignment).
+    pub name: Arc<str>,
+    /// The whole message.
+    pub message: DynamicMessage,
+    /// Which proxies get it.
+    pub nodes: Arc<NodeSelector>,
+    /// Where it stands.
+    pub origin: Origin,
+}
+
+/// One address that serves a version.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Endpoint {
+    /// IP and port: sent as EDS.
+    Ip(SocketAddr),
+    /// Host name and port: makes the cluster STRICT_DNS.
+    Host(String, u16),
+}
+
+/// What stands behind a version.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Backend {
+    /// A cluster of ours, named `ROLLOUT/VERSION`.
+    Endpoints {
+        /// The native Cluster fields (`spec.cluster` overlaid by the version's own); name, type, EDS config and
+        /// load assignment are not set here.
+        cluster: DynamicMessage,
+        /// All IPs or all host names; never mixed; may be empty (a version with nobody behind it).
+        endpoints: Vec<Endpoint>,
+    },
+    /// A cluster defined elsewhere: in `resources:` or in the bootstrap.
+    Existing(Arc<str>),
+}
+
+/// One version of a service.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Version {
+    /// Its key in `versions:`.
+    pub name: Arc<str>,
+    /// What stands behind it.
+    pub backend: Backend,
+    /// The cluster that routes name for it: `ROLLOUT/VERSION`, or the existing cluster's name.
+    pub cluster_name: Arc<str>,
+}
+
+/// How traffic is split: parts of [`TOTAL_WEIGHT`] per version, one entry for each version in the order of the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Split(pub Vec<(Arc<str>, u32)>);
+
+/// How traffic moves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Strategy {
+    /// The file is the split.
+    Weights(Split),
+    /// All traffic on `target`, switched at once.
+    BlueGreen,
+}
+
+/// A service, its versions, and how traffic moves between them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rollout {
+    /// The virtual cluster's name.
+    pub name: Arc<str>,
+    /// Which proxies see it.
+    pub nodes: Arc<NodeSelector>,
+    /// Two or more, in the order of the file.
+    pub versions: Vec<Version>,
+    /// The version that should carry the traffic; always there for [`Strategy::BlueGreen`].
+    pub target: Option<Arc<str>>,
+    /// How.
+    pub strategy: Strategy,
+    /// Where it stands.
+    pub origin: Origin,
+}
+
+/// The documents of one file, free of mistakes that can be seen in that file alone.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct FileSpec {
+    /// Path as given to the parser.
+    pub path: Arc<str>,
+    /// Its rollouts.
+    pub rollouts: Vec<Arc<Rollout>>,
+    /// Its Envoy resources.
+    pub resources: Vec<Arc<Resource>>,
+}
+
+/// All documents in force, checked against each other.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SpecSet {
+    /// By path.
+    pub files: BTreeMap<Arc<str>, Arc<FileSpec>>,
+}

@@ -1,0 +1,88 @@
+//! What one group of nodes should have: an immutable set of resources per type.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::{Resource, ResourceType, Version};
+
+/// All resources of one type, with the version of the whole.
+#[derive(Debug, PartialEq, Eq)]
+pub struct TypeSet {
+    version: Version,
+    resources: BTreeMap<Arc<str>, Arc<Resource>>,
+}
+
+impl TypeSet {
+    /// Takes the resources; of two with one name the later wins.
+    #[must_use]
+    pub fn new(resources: impl IntoIterator<Item = Arc<Resource>>) -> Self {
+        let resources: BTreeMap<_, _> = resources.into_iter().map(|r| (Arc::clone(&r.name), r)).collect();
+        let version = Version::of_all(resources.values().map(|r| (&*r.name, r.version)));
+        Self { version, resources }
+    }
+
+    /// Hash over names and versions of all resources.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// The resource of that name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Arc<Resource>> {
+        self.resources.get(name)
+    }
+
+    /// By name.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Resource>> {
+        self.resources.values()
+    }
+
+    /// How many.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.resources.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.resources.is_empty()
+    }
+}
+
+impl Default for TypeSet {
+    fn default() -> Self {
+        Self::new([])
+    }
+}
+
+/// What one group of nodes should have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    sets: [Arc<TypeSet>; ResourceType::COUNT],
+}
+
+impl Snapshot {
+    /// One set per type; types not named are empty.
+    #[must_use]
+    pub fn new(sets: impl IntoIterator<Item = (ResourceType, Arc<TypeSet>)>) -> Self {
+        let mut snapshot = Self { sets: std::array::from_fn(|_| Arc::default()) };
+        for (ty, set) in sets {
+            snapshot.sets[ty.index()] = set;
+        }
+        snapshot
+    }
+
+    /// The set of one type.
+    #[must_use]
+    pub fn set(&self, ty: ResourceType) -> &Arc<TypeSet> {
+        &self.sets[ty.index()]
+    }
+
+    /// Version of the whole: changes when any resource of any type does.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        Version::of_all(ResourceType::ALL.into_iter().map(|ty| (ty.short_name(), self.set(ty).version())))
+    }
+}
