@@ -1,3 +1,52 @@
-//! Generates the slim discovery messages of `proto/`.
+//! Build-time products: the slim discovery messages and services of `proto/`, and the descriptor set of the whole
+//! Envoy API that the `envoy-types` package ships, without the comments it carries.
 
-fn main() {}
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use prost::Message;
+use prost_types::FileDescriptorSet;
+
+const PROTOS: [&str; 5] = ["discovery.proto", "cluster.proto", "endpoint.proto", "listener.proto", "route.proto"];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let out = PathBuf::from(std::env::var("OUT_DIR")?);
+    println!("cargo:rerun-if-changed=proto");
+    println!("cargo:rerun-if-changed=Cargo.lock");
+
+    let discovery = protox::compile(PROTOS, ["proto"])?;
+    tonic_prost_build::configure()
+        .build_client(true)
+        .bytes(".google.protobuf.Any")
+        .extern_path(".google.protobuf.Struct", "::prost_types::Struct")
+        .compile_well_known_types(true)
+        .btree_map(".")
+        .include_file("discovery.rs")
+        .compile_fds(discovery)?;
+
+    let mut envoy = FileDescriptorSet::decode(&*std::fs::read(envoy_types()?.join("src/generated/types.bin"))?)?;
+    for file in &mut envoy.file {
+        file.source_code_info = None;
+    }
+    std::fs::write(out.join("envoy.bin"), envoy.encode_to_vec())?;
+    Ok(())
+}
+
+/// Where cargo unpacked the `envoy-types` package that this build links.
+fn envoy_types() -> Result<PathBuf, Box<dyn Error>> {
+    // Only this platform's packages are sure to be on disk: what is needed has been fetched, and nothing more is.
+    let output = Command::new(std::env::var("CARGO")?)
+        .args(["metadata", "--format-version", "1", "--offline", "--filter-platform", &std::env::var("TARGET")?])
+        .output()?;
+    if !output.status.success() {
+        return Err(format!("cargo metadata: {}", String::from_utf8_lossy(&output.stderr)).into());
+    }
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    let manifest = metadata["packages"]
+        .as_array()
+        .and_then(|packages| packages.iter().find(|package| package["name"] == "envoy-types"))
+        .and_then(|package| package["manifest_path"].as_str())
+        .ok_or("cargo metadata does not name the envoy-types package")?;
+    Ok(Path::new(manifest).parent().ok_or("the manifest of envoy-types has no folder")?.to_path_buf())
+}
