@@ -106,11 +106,33 @@ pub struct FleetView {
     pub nodes: Vec<NodeView>,
 }
 
+/// Called once with the answer to a question.
+pub type Reply<T> = Box<dyn FnOnce(T) + Send>;
+
+/// What the one task that owns the [`Fleet`] is sent.
+pub enum Message {
+    /// Something happened on a stream.
+    Event(StreamId, StreamEvent),
+    /// Asks for [`Fleet::view`].
+    View(Reply<FleetView>),
+    /// Asks for [`Fleet::rejections`] of a node.
+    Rejections(String, Reply<Vec<Rejection>>),
+}
+
 /// The fold.
 #[derive(Debug, Default)]
 pub struct Fleet {}
 
 impl Fleet {
+    /// Takes one message.
+    pub fn handle_message(&mut self, now: Duration, message: Message) {
+        match message {
+            Message::Event(stream, event) => self.handle(now, stream, event),
+            Message::View(reply) => reply(self.view()),
+            Message::Rejections(node, reply) => reply(self.rejections(&node)),
+        }
+    }
+
     /// Takes one event of one stream.
     pub fn handle(&mut self, _now: Duration, _stream: StreamId, _event: StreamEvent) {}
 

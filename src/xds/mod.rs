@@ -5,11 +5,13 @@
 //! Rules are those of <https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol>.
 
 mod message;
+mod node;
 mod resource;
 mod session;
 mod snapshot;
 
 pub use message::{ClientKind, Event, Rejection, Request, RequestBody, Response, Settings, Variant};
+pub use node::{Assign, Assignment, Node};
 pub use resource::{Resource, ResourceType, Version};
 pub use session::Session;
 pub use snapshot::{Snapshot, TypeSet};
