@@ -4,9 +4,11 @@
 //! [`SpecSet`]. Every mistake is reported as a [`Diagnostic`] with file, line and column; all of them, not the first.
 //! This layer speaks of rollouts and Envoy resources as messages; it knows nothing of xDS sessions, and does no I/O.
 
+pub mod canonical;
 pub mod descriptor;
 mod diagnostic;
 mod model;
+pub mod yaml;
 
 pub use diagnostic::{Diagnostic, Severity};
 pub use model::{
