@@ -144,6 +144,8 @@ pub struct Settings {
     /// How long a response may stay unanswered before the session goes on without the answer. Longer than Envoy's own
     /// `initial_fetch_timeout` (15 s), within which warming ends by itself.
     pub ack_timeout: Duration,
-    /// Test only: push every type at once, without waiting for what it depends on.
+    /// Whether the stream is aggregated, so that it carries all the types of this client.
+    pub aggregated: bool,
+    /// Make before break. Off only in tests that show what it is good for: every type is then pushed at once.
     pub ordered: bool,
 }

@@ -4,11 +4,15 @@
 //! the process started), responses are pulled out with [`Session::poll_response`] when the transport has room.
 //! Rules are those of <https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol>.
 
+mod channel;
 mod message;
 mod node;
+mod order;
+mod plan;
 mod resource;
 mod session;
 mod snapshot;
+mod subscription;
 
 pub use message::{ClientKind, Event, Rejection, Request, RequestBody, Response, Settings, Variant};
 pub use node::{Assign, Assignment, Node};

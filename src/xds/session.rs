@@ -1,44 +1,328 @@
-//! The session of one stream.
+//! The session of one stream: a pure state machine for both variants of the protocol.
+//!
+//! It follows one ladder for each request (remember the subscription; then: rejection, acknowledgement, or neither)
+//! and pulls responses out of [`super::plan`]. At most one response of a type is unanswered at a time, so a slow
+//! client costs one response and next gets the newest state; only a CDS response that is never answered is replaced,
+//! since Envoy withholds its acknowledgement while a cluster cannot warm.
 
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Event, Rejection, Request, Response, Settings, Snapshot};
+use super::channel::{Channel, Held, InFlight};
+use super::order::{self, REMOVAL_GRACE};
+use super::subscription::{Change, Subscription};
+use super::{
+    ClientKind, Event, Rejection, Request, RequestBody, ResourceType, Response, Settings, Snapshot, Variant, Version,
+};
 
 /// The session of one stream: sans-IO, for both variants.
 #[derive(Debug)]
 pub struct Session {
     settings: Settings,
+    started: Option<Duration>,
+    target: Arc<Snapshot>,
+    /// Counts snapshots: the order of states of this stream.
+    generation: u64,
+    last_nonce: u64,
+    channels: [Channel; ResourceType::COUNT],
+    events: VecDeque<Event>,
+    /// Whether this node rejected clusters on an earlier stream.
+    clusters_rejected: bool,
+    /// Whether a type was settled since the last look at what waits for it.
+    progress: bool,
 }
 
 impl Session {
     /// A session that has heard nothing yet. `rejections` is what this node rejected on earlier streams.
     #[must_use]
-    pub fn new(settings: Settings, _rejections: Vec<Rejection>) -> Self {
-        Self { settings }
+    pub fn new(settings: Settings, rejections: Vec<Rejection>) -> Self {
+        let clusters_rejected = rejections.iter().any(|rejection| rejection.ty == ResourceType::Cluster);
+        let mut channels: [Channel; ResourceType::COUNT] = std::array::from_fn(|_| Channel::default());
+        for rejection in rejections {
+            let channel = &mut channels[rejection.ty.index()];
+            // The client may have what it rejected, and does not say so when it comes back.
+            let tainted = rejection.suspects.keys().map(|name| (Arc::clone(name), Held::default()));
+            channel.held.extend(tainted.filter(|_| settings.variant == Variant::Delta));
+            channel.rejections.push(rejection);
+        }
+        Self {
+            settings,
+            started: None,
+            target: Arc::new(Snapshot::new([])),
+            generation: 0,
+            last_nonce: 0,
+            channels,
+            events: VecDeque::new(),
+            clusters_rejected,
+            progress: false,
+        }
     }
 
     /// Takes the group's newest snapshot; the first must be given before the first request.
-    pub fn handle_snapshot(&mut self, _now: Duration, _snapshot: Arc<Snapshot>) {}
+    pub fn handle_snapshot(&mut self, now: Duration, snapshot: Arc<Snapshot>) {
+        self.started.get_or_insert(now);
+        if Arc::ptr_eq(&self.target, &snapshot) {
+            return;
+        }
+        self.target = snapshot;
+        self.generation += 1;
+        for ty in ResourceType::ALL {
+            let target = self.target.set(ty);
+            let channel = &mut self.channels[ty.index()];
+            if channel.settled == Some(target.version()) {
+                channel.caught_up = self.generation;
+            } else {
+                channel.retarget(target, self.generation);
+            }
+        }
+    }
 
     /// Takes one request.
-    pub fn handle_request(&mut self, _now: Duration, _request: Request) {}
+    pub fn handle_request(&mut self, now: Duration, request: Request) {
+        self.started.get_or_insert(now);
+        let Request { ty, nonce, error, body } = request;
+        let first = !self.channel(ty).open;
+        if first {
+            self.channels[ty.index()].open = true;
+            self.events.push_back(Event::Subscribed { ty });
+        }
+        let accepted = match body {
+            RequestBody::Sotw { version, names } => {
+                self.subscribe_sotw(ty, first, &version, &names);
+                Version::parse(&version)
+            }
+            RequestBody::Delta { subscribe, unsubscribe, initial } => {
+                self.subscribe_delta(ty, first, &subscribe, &unsubscribe, initial);
+                None
+            }
+        };
+        let channel = &mut self.channels[ty.index()];
+        let Some(response) = channel.answered(&nonce) else { return };
+        match error {
+            // Envoy, freed from a cluster that could not warm, acknowledges the newest response under the error words
+            // of an older one; the version says which it has.
+            Some(_) if self.settings.client == ClientKind::Envoy && accepted == Some(response.version) => {
+                self.acked(ty, &response);
+            }
+            Some(error) => {
+                let rejection = channel.nacked(&response, Rejection { ty, suspects: BTreeMap::new(), error });
+                self.events.push_back(Event::Nacked { nonce: response.nonce, version: response.version, rejection });
+            }
+            None => self.acked(ty, &response),
+        }
+    }
 
     /// The next response, if one is due. Call until `None` whenever the transport has room, after each `handle_*`
     /// and at [`Self::next_deadline`]. A response handed out counts as sent.
-    pub fn poll_response(&mut self, _now: Duration) -> Option<Response> {
-        let _ = self.settings.variant;
-        None
+    pub fn poll_response(&mut self, now: Duration) -> Option<Response> {
+        self.open_clusters_unasked(now);
+        loop {
+            self.progress = false;
+            let response = ResourceType::ALL.into_iter().find_map(|ty| self.poll_type(ty, now));
+            if response.is_some() || !self.progress {
+                return response;
+            }
+        }
     }
 
     /// The next event, oldest first. Drain after each call that changes the session.
     pub fn poll_event(&mut self) -> Option<Event> {
-        None
+        self.events.pop_front()
     }
 
-    /// When to call [`Self::poll_response`] again even if nothing happens.
+    /// When to call [`Self::poll_response`] again even if nothing happens; may lie in the past of a caller that has
+    /// polled since.
     #[must_use]
-    pub fn next_deadline(&self) -> Option<Duration> {
-        None
+    pub fn next_deadline(&self, now: Duration) -> Option<Duration> {
+        let started = self.started?;
+        let unanswered =
+            self.channels.iter().filter_map(Channel::waiting_since).map(|at| at + self.settings.ack_timeout);
+        unanswered
+            .chain([started + REMOVAL_GRACE, started + self.settings.ack_timeout])
+            .filter(|deadline| *deadline > now)
+            .min()
+    }
+
+    pub(super) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    pub(super) fn target(&self) -> &Snapshot {
+        &self.target
+    }
+
+    pub(super) fn channel(&self, ty: ResourceType) -> &Channel {
+        &self.channels[ty.index()]
+    }
+
+    pub(super) fn started(&self) -> Duration {
+        self.started.unwrap_or_default()
+    }
+
+    fn subscribe_sotw(&mut self, ty: ResourceType, first: bool, version: &str, names: &[String]) {
+        let target = self.target.set(ty);
+        let channel = &mut self.channels[ty.index()];
+        let change = channel.subscription.replace(ty, self.settings.client, names);
+        if first {
+            if channel.subscription.is_only_wildcard() && Version::parse(version) == Some(target.version()) {
+                for resource in target.iter() {
+                    channel.adopt(Arc::clone(&resource.name), Some(resource.version), target, self.generation);
+                }
+            } else {
+                channel.unknown_state = !version.is_empty();
+                channel.answer_due = channel.subscription.is_wildcard();
+            }
+        }
+        channel.apply(change);
+    }
+
+    fn subscribe_delta(
+        &mut self,
+        ty: ResourceType,
+        first: bool,
+        subscribe: &[String],
+        unsubscribe: &[String],
+        initial: BTreeMap<String, String>,
+    ) {
+        let clusters_asked = self.channel(ResourceType::Cluster).open;
+        let target = self.target.set(ty);
+        let channel = &mut self.channels[ty.index()];
+        let mut change = channel.subscription.update(ty, first, subscribe, unsubscribe);
+        if first {
+            channel.answer_due = channel.subscription.is_wildcard() && initial.is_empty();
+            for (name, version) in initial {
+                let version = Version::parse(&version);
+                let name: Arc<str> = name.into();
+                // An Envoy that asks for endpoints before clusters is warming and needs them again.
+                let sure = ty != ResourceType::Endpoint || clusters_asked;
+                if sure && target.get(&name).is_some_and(|resource| Some(resource.version) == version) {
+                    change.asked.remove(&name);
+                }
+                channel.adopt(name, version, target, self.generation);
+            }
+            for (name, held) in &mut channel.held {
+                if target.get(name).is_none() {
+                    held.vanished.get_or_insert(self.generation);
+                }
+            }
+        }
+        channel.apply(change);
+    }
+
+    fn acked(&mut self, ty: ResourceType, response: &InFlight) {
+        self.channels[ty.index()].acked(response);
+        self.events.push_back(Event::Acked { ty, nonce: response.nonce, version: response.version });
+    }
+
+    fn poll_type(&mut self, ty: ResourceType, now: Duration) -> Option<Response> {
+        let target = self.target.set(ty).version();
+        let channel = self.channel(ty);
+        let nothing_asked = channel.asked.is_empty() && !channel.answer_due;
+        if !channel.open || (channel.settled == Some(target) && nothing_asked) {
+            return None;
+        }
+        let waiting = !channel.in_flight.is_empty();
+        if waiting && !(ty == ResourceType::Cluster && self.is_overdue(channel, now)) {
+            self.unsettle(ty);
+            return None;
+        }
+        let plan = self.plan(ty, now);
+        if !plan.send {
+            let channel = &mut self.channels[ty.index()];
+            for name in &plan.removed {
+                channel.held.remove(name);
+            }
+            if plan.complete && !waiting {
+                channel.asked.clear();
+                self.settle(ty, target);
+            } else {
+                self.unsettle(ty);
+            }
+            return None;
+        }
+        self.unsettle(ty);
+        self.last_nonce += 1;
+        let version = plan.version.unwrap_or(target);
+        let in_flight = InFlight {
+            nonce: self.last_nonce,
+            sent_at: now,
+            version,
+            target,
+            set: plan.changed.iter().map(|r| (Arc::clone(&r.name), r.version)).collect(),
+            covers: plan.complete.then_some(self.generation),
+        };
+        if ty == ResourceType::Cluster {
+            self.follow_with_endpoints(&plan.changed);
+        }
+        let channel = &mut self.channels[ty.index()];
+        channel.asked.clear();
+        for name in &plan.removed {
+            channel.held.remove(name);
+        }
+        channel.sent(in_flight, &plan.changed);
+        self.events.push_back(Event::Sent { ty, nonce: self.last_nonce, version });
+        let (resources, removed) = match self.settings.variant {
+            Variant::Sotw if order::is_full_state(ty) => (plan.whole, Vec::new()),
+            Variant::Sotw => (plan.changed, Vec::new()),
+            Variant::Delta => (plan.changed, plan.removed),
+        };
+        Some(Response { ty, nonce: self.last_nonce, version, resources, removed })
+    }
+
+    /// Envoy warms a changed cluster anew and waits for its endpoints, for which a delta client does not even ask:
+    /// they follow, changed or not.
+    fn follow_with_endpoints(&mut self, clusters: &[Arc<super::Resource>]) {
+        let names: BTreeSet<Arc<str>> = clusters.iter().filter_map(|cluster| cluster.endpoints.clone()).collect();
+        let endpoints = &mut self.channels[ResourceType::Endpoint.index()];
+        endpoints.asked.extend(names.into_iter().filter(|name| endpoints.subscription.covers(name)));
+    }
+
+    /// An Envoy whose clusters cannot warm does not ask for clusters when it comes back, but takes what it is sent:
+    /// after the time that warming can take, it is sent its clusters unasked.
+    fn open_clusters_unasked(&mut self, now: Duration) {
+        let asked = self.channels.iter().any(|channel| channel.open);
+        let envoy = self.settings.aggregated && self.settings.client == ClientKind::Envoy;
+        if envoy
+            && asked
+            && !self.channel(ResourceType::Cluster).open
+            && now >= self.started() + self.settings.ack_timeout
+        {
+            let generation = self.generation;
+            let target = Arc::clone(self.target.set(ResourceType::Cluster));
+            let channel = &mut self.channels[ResourceType::Cluster.index()];
+            channel.open = true;
+            channel.subscription = Subscription::all();
+            channel.retarget(&target, generation);
+            self.events.push_back(Event::Subscribed { ty: ResourceType::Cluster });
+        }
+    }
+
+    fn settle(&mut self, ty: ResourceType, version: Version) {
+        let generation = self.generation;
+        let channel = &mut self.channels[ty.index()];
+        self.progress |= channel.caught_up < generation;
+        channel.caught_up = generation;
+        if channel.settled != Some(version) {
+            channel.settled = Some(version);
+            self.events.push_back(Event::Settled { ty, version });
+        }
+    }
+
+    fn unsettle(&mut self, ty: ResourceType) {
+        if self.channels[ty.index()].settled.take().is_some() {
+            self.events.push_back(Event::Unsettled { ty });
+        }
+    }
+}
+
+impl Channel {
+    fn apply(&mut self, change: Change) {
+        for name in &change.dropped {
+            self.held.remove(name);
+            self.asked.remove(name);
+        }
+        self.asked.extend(change.asked);
+        self.asked.extend(change.kept_by_wildcard);
     }
 }

@@ -1,0 +1,212 @@
+//! The state of one resource type on one stream: what the client asked for, holds, and has not answered yet.
+//!
+//! Types are independent sub-streams of the protocol; how they wait for each other is [`super::session`]'s business.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::subscription::Subscription;
+use super::{Rejection, Resource, TypeSet, Version};
+
+/// Bound on the error words kept of a NACK, in bytes: Envoy quotes whole resources in them.
+const MAX_ERROR: usize = 2_048;
+
+/// What the client has of one name, as far as this side can know.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Held {
+    /// The version it was last sent or said it has; `None` after a NACK, which may have been applied in part.
+    pub(super) version: Option<Version>,
+    /// The resource of that version, where it is known.
+    pub(super) body: Option<Arc<Resource>>,
+    /// Whether the client acknowledged that version.
+    pub(super) acked: bool,
+    /// The last resource it acknowledged under this name.
+    pub(super) good: Option<Arc<Resource>>,
+    /// The generation of snapshots in which the name was gone.
+    pub(super) vanished: Option<u64>,
+}
+
+/// A response the client has not answered yet.
+#[derive(Debug)]
+pub(super) struct InFlight {
+    pub(super) nonce: u64,
+    pub(super) sent_at: Duration,
+    /// Version on the wire.
+    pub(super) version: Version,
+    /// Version of the group's set it was made from.
+    pub(super) target: Version,
+    /// What it set.
+    pub(super) set: Vec<(Arc<str>, Version)>,
+    /// The generation it brings the client up to, if it leaves nothing back.
+    pub(super) covers: Option<u64>,
+}
+
+/// The state of one type.
+#[derive(Debug, Default)]
+pub(super) struct Channel {
+    /// Whether the client has asked for this type on this stream.
+    pub(super) open: bool,
+    pub(super) subscription: Subscription,
+    pub(super) held: BTreeMap<Arc<str>, Held>,
+    pub(super) in_flight: VecDeque<InFlight>,
+    /// Names that must be answered even if nothing changed.
+    pub(super) asked: BTreeSet<Arc<str>>,
+    /// The client waits for a first answer, be it empty.
+    pub(super) answer_due: bool,
+    /// State of the world only: the client came with a state whose content this side does not know.
+    pub(super) unknown_state: bool,
+    /// Content that is not sent again.
+    pub(super) rejections: Vec<Rejection>,
+    /// The version of the group's set whose content was rejected: nothing is sent until it changes.
+    pub(super) blocked_on: Option<Version>,
+    /// The newest generation whose content of this type the client has acknowledged in full.
+    pub(super) caught_up: u64,
+    /// The set the client was last reported to be settled on.
+    pub(super) settled: Option<Version>,
+}
+
+impl Channel {
+    /// Whether `name` in `version` was rejected and must not be sent.
+    pub(super) fn rejected(&self, name: &str, version: Version) -> bool {
+        self.rejections.iter().any(|rejection| rejection.suspects.get(name) == Some(&version))
+    }
+
+    /// Forgets rejections of content that `target` no longer has, and marks names that are gone from it.
+    pub(super) fn retarget(&mut self, target: &TypeSet, generation: u64) {
+        self.rejections.retain(|rejection| {
+            rejection.suspects.iter().all(|(name, version)| target.get(name).is_some_and(|r| r.version == *version))
+        });
+        if self.blocked_on.is_some_and(|version| version != target.version()) {
+            self.blocked_on = None;
+        }
+        for (name, held) in &mut self.held {
+            held.vanished = match target.get(name) {
+                Some(_) => None,
+                None => held.vanished.or(Some(generation)),
+            };
+        }
+    }
+
+    /// Takes what the client says it has: it is as good as acknowledged.
+    pub(super) fn adopt(&mut self, name: Arc<str>, version: Option<Version>, target: &TypeSet, generation: u64) {
+        let current = target.get(&name);
+        let body = current.filter(|resource| Some(resource.version) == version).cloned();
+        let vanished = current.is_none().then_some(generation);
+        self.held.insert(name, Held { version, good: body.clone(), body, acked: true, vanished });
+    }
+
+    /// Notes a response as sent: from here on the client may have it, whatever it answers.
+    pub(super) fn sent(&mut self, in_flight: InFlight, resources: &[Arc<Resource>]) {
+        for resource in resources {
+            let held = self.held.entry(Arc::clone(&resource.name)).or_default();
+            if held.version != Some(resource.version) {
+                held.acked = false;
+            }
+            held.version = Some(resource.version);
+            held.body = Some(Arc::clone(resource));
+        }
+        self.answer_due = false;
+        self.unknown_state = false;
+        self.in_flight.push_back(in_flight);
+    }
+
+    /// Takes the response of that nonce, and forgets the older ones that it supersedes.
+    pub(super) fn answered(&mut self, nonce: &str) -> Option<InFlight> {
+        let nonce: u64 = nonce.parse().ok()?;
+        let index = self.in_flight.iter().position(|response| response.nonce == nonce)?;
+        self.in_flight.drain(..=index).next_back()
+    }
+
+    /// The client has what `response` carried.
+    pub(super) fn acked(&mut self, response: &InFlight) {
+        for (name, version) in &response.set {
+            if let Some(held) = self.held.get_mut(name)
+                && held.version == Some(*version)
+            {
+                held.acked = true;
+                held.good.clone_from(&held.body);
+            }
+        }
+        if let Some(generation) = response.covers {
+            self.caught_up = self.caught_up.max(generation);
+        }
+    }
+
+    /// The client rejected `response`; it may have applied it in part. Returns the rejection.
+    pub(super) fn nacked(&mut self, response: &InFlight, mut rejection: Rejection) -> Rejection {
+        let changed = |(name, version): &&(Arc<str>, Version)| {
+            self.held.get(name).is_none_or(|held| held.good.as_ref().is_none_or(|good| good.version != *version))
+        };
+        let mut suspects: Vec<_> = response.set.iter().filter(changed).cloned().collect();
+        if suspects.is_empty() {
+            suspects.clone_from(&response.set);
+        }
+        for (name, version) in &suspects {
+            if let Some(held) = self.held.get_mut(name)
+                && held.version == Some(*version)
+            {
+                (held.version, held.body, held.acked) = (None, None, false);
+            }
+        }
+        // The words are not stable enough to act on, but where they name a resource they spare the others.
+        if suspects.iter().any(|(name, _)| mentions(&rejection.error, name)) {
+            suspects.retain(|(name, _)| mentions(&rejection.error, name));
+        }
+        rejection.suspects = suspects.into_iter().collect();
+        rejection.error = cut(&rejection.error);
+        self.rejections.push(rejection.clone());
+        self.blocked_on = Some(response.target);
+        self.settled = None;
+        rejection
+    }
+
+    /// When the oldest unanswered response went out.
+    pub(super) fn waiting_since(&self) -> Option<Duration> {
+        self.in_flight.back().map(|response| response.sent_at)
+    }
+}
+
+/// Whether `text` has `name` as a word of its own.
+fn mentions(text: &str, name: &str) -> bool {
+    let part_of_name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '/' | '.');
+    !name.is_empty()
+        && text.match_indices(name).any(|(start, _)| {
+            // A full stop ends a sentence more often than it goes on with a name.
+            let after = text[start + name.len()..].trim_start_matches('.');
+            !text[..start].ends_with(part_of_name) && !after.starts_with(part_of_name)
+        })
+}
+
+fn cut(text: &str) -> String {
+    if text.len() <= MAX_ERROR {
+        return text.to_owned();
+    }
+    let mut end = MAX_ERROR;
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{} ... (cut from {} bytes)", &text[..end], text.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_found_as_a_word() {
+        let text = "Error adding/updating cluster(s) shop/blue: cannot create an EDS cluster without an EDS config";
+        assert!(mentions(text, "shop/blue"));
+        assert!(
+            !mentions(text, "shop") && !mentions(text, "blue") && !mentions(text, "shop/bl") && !mentions(text, "")
+        );
+        assert!(mentions("route: unknown cluster 'nope'", "nope"));
+        assert!(mentions("duplicate cluster green.", "green"));
+    }
+
+    #[test]
+    fn long_words_are_cut() {
+        assert_eq!(cut("short"), "short");
+        assert!(cut(&"ä".repeat(MAX_ERROR)).len() < MAX_ERROR + 40);
+    }
+}

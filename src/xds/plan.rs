@@ -1,0 +1,228 @@
+//! What to send next of one type: the difference between what a client holds and what it should have *now*.
+//!
+//! "Now" differs from the snapshot while a change is under way: a route that sends traffic to a cluster that is not
+//! warm yet stays as it is, a cluster that an unacknowledged route may still use stays there, and content the client
+//! rejected is replaced by the last it accepted.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use prost::Message;
+
+use super::channel::{Channel, Held};
+use super::order::{self, REMOVAL_GRACE};
+use super::session::Session;
+use super::{ClientKind, Resource, ResourceType, Variant, Version};
+
+/// The next step of one type.
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    /// Resources that differ from what the client holds, or that it asked for.
+    pub(super) changed: Vec<Arc<Resource>>,
+    /// State of the world of a type that is sent whole: everything. Otherwise empty.
+    pub(super) whole: Vec<Arc<Resource>>,
+    /// Names the client should no longer have.
+    pub(super) removed: Vec<Arc<str>>,
+    /// Whether a response is due.
+    pub(super) send: bool,
+    /// Whether the client has all of the snapshot once it has this: nothing is held back, kept or rejected.
+    pub(super) complete: bool,
+    /// The version of what the client has once it has this.
+    pub(super) version: Option<Version>,
+}
+
+/// What a client should have of one name now.
+enum Desire {
+    /// This.
+    Have(Arc<Resource>),
+    /// What it has, which is this (or nothing).
+    Leave(Option<Arc<Resource>>),
+    /// What it has, and this side does not know what that is.
+    LeaveUnknown,
+    /// Nothing.
+    Without,
+}
+
+impl Session {
+    /// What to send next of `ty`.
+    pub(super) fn plan(&self, ty: ResourceType, now: Duration) -> Plan {
+        let channel = self.channel(ty);
+        let target = self.target().set(ty);
+        let full = self.settings().variant == Variant::Sotw && order::is_full_state(ty);
+        // After a rejection nothing changes until the content does; what is asked for by name is still answered.
+        let blocked = channel.blocked_on == Some(target.version());
+        if blocked && channel.asked.is_empty() {
+            return Plan::default();
+        }
+        let mut plan = Plan { complete: !blocked && channel.rejections.is_empty(), ..Plan::default() };
+
+        let subscription = &channel.subscription;
+        let named = subscription.names().iter().filter(|_| !subscription.is_wildcard());
+        let wanted: Vec<&Arc<Resource>> = if subscription.is_wildcard() {
+            target.iter().collect()
+        } else {
+            named.filter_map(|name| target.get(name)).collect()
+        };
+        for resource in wanted {
+            let name = &resource.name;
+            let held = channel.held.get(name);
+            match self.desire(ty, resource, held, now) {
+                Desire::Have(resource) => {
+                    let differs = held.and_then(|held| held.version) != Some(resource.version);
+                    if channel.asked.contains(name) || (differs && (full || !blocked)) {
+                        plan.changed.push(Arc::clone(&resource));
+                    }
+                    plan.whole.push(resource);
+                }
+                Desire::Leave(body) => {
+                    plan.complete = false;
+                    plan.whole.extend(body);
+                }
+                // A whole state cannot be written down while a part of it is unknown.
+                Desire::LeaveUnknown if full => return Plan::default(),
+                Desire::LeaveUnknown => plan.complete = false,
+                Desire::Without => {
+                    plan.complete = false;
+                    if held.is_some() && !blocked {
+                        plan.removed.push(Arc::clone(name));
+                    }
+                }
+            }
+        }
+
+        for (name, held) in &channel.held {
+            let Some(vanished) = held.vanished else { continue };
+            if blocked || !self.may_remove(ty, vanished, now) {
+                plan.complete = false;
+                plan.whole.extend(held.body.clone());
+            } else {
+                plan.removed.push(Arc::clone(name));
+            }
+        }
+        for name in channel.asked.iter().filter(|name| target.get(name).is_none()) {
+            self.answer_unknown(ty, name, &mut plan);
+        }
+
+        let removals = !plan.removed.is_empty() && (full || self.settings().variant == Variant::Delta);
+        plan.send = !plan.changed.is_empty() || removals || channel.answer_due || (full && !channel.asked.is_empty());
+        plan.version = Some(match full && !plan.complete {
+            true => Version::of_all(plan.whole.iter().map(|r| (&*r.name, r.version)).collect::<BTreeMap<_, _>>()),
+            false => target.version(),
+        });
+        if !full {
+            plan.whole.clear();
+        }
+        plan
+    }
+
+    /// What to say of a name the client asked for and nobody defines.
+    fn answer_unknown(&self, ty: ResourceType, name: &Arc<str>, plan: &mut Plan) {
+        match self.channel(ty).held.get(name) {
+            Some(Held { body: Some(body), .. }) => plan.changed.push(Arc::clone(body)),
+            Some(_) => {}
+            // A cluster warms until its endpoints come; an empty assignment ends that, silence would not.
+            None if ty == ResourceType::Endpoint => plan.changed.push(no_endpoints(name)),
+            None if self.settings().variant == Variant::Delta => plan.removed.push(Arc::clone(name)),
+            None => {}
+        }
+    }
+
+    fn desire(&self, ty: ResourceType, resource: &Arc<Resource>, held: Option<&Held>, now: Duration) -> Desire {
+        let channel = self.channel(ty);
+        if channel.rejected(&resource.name, resource.version) {
+            return match held {
+                Some(Held { good: Some(good), .. }) => Desire::Have(Arc::clone(good)),
+                Some(Held { acked: true, .. }) => Desire::LeaveUnknown,
+                _ if channel.unknown_state => Desire::LeaveUnknown,
+                _ => Desire::Without,
+            };
+        }
+        let has_it = held.is_some_and(|held| held.version == Some(resource.version));
+        if has_it || !order::names_clusters(ty) {
+            return Desire::Have(Arc::clone(resource));
+        }
+        let has_older = channel.unknown_state || held.is_some_and(|held| held.acked || held.good.is_some());
+        if resource.clusters.iter().all(|cluster| self.is_warm(cluster, has_older, now)) {
+            return Desire::Have(Arc::clone(resource));
+        }
+        match held {
+            Some(Held { body: Some(body), .. }) => Desire::Leave(Some(Arc::clone(body))),
+            _ if has_older => Desire::LeaveUnknown,
+            _ => Desire::Leave(None),
+        }
+    }
+
+    /// Whether traffic may be sent to `cluster`: the client has acknowledged it, and its endpoints, as they should be.
+    ///
+    /// Envoy acknowledges clusters when they are warm, so its CDS ACK is the proof; others acknowledge at once, and
+    /// their EDS ACK is. A rejected cluster holds back a client that has something older to go on with (`has_older`);
+    /// one that has nothing is better off with routes of which a part fails than with none.
+    fn is_warm(&self, cluster: &str, has_older: bool, now: Duration) -> bool {
+        if !self.settings().ordered {
+            return true;
+        }
+        let clusters = self.channel(ResourceType::Cluster);
+        if !clusters.open {
+            return !(has_older && self.clusters_expected(now));
+        }
+        let Some(resource) = self.target().set(ResourceType::Cluster).get(cluster) else { return true };
+        if !self.is_acknowledged(ResourceType::Cluster, resource, has_older, now) {
+            return false;
+        }
+        let Some(name) = &resource.endpoints else { return true };
+        let Some(endpoints) = self.target().set(ResourceType::Endpoint).get(name) else { return true };
+        self.is_acknowledged(ResourceType::Endpoint, endpoints, has_older, now)
+    }
+
+    fn is_acknowledged(&self, ty: ResourceType, resource: &Resource, has_older: bool, now: Duration) -> bool {
+        let channel = self.channel(ty);
+        if !channel.open || !channel.subscription.covers(&resource.name) {
+            return true;
+        }
+        let held = channel.held.get(&resource.name);
+        if held.is_some_and(|held| held.acked && held.version == Some(resource.version)) {
+            return true;
+        }
+        let rejected = channel.rejected(&resource.name, resource.version)
+            || channel.blocked_on == Some(self.target().set(ty).version());
+        if rejected {
+            return !has_older;
+        }
+        self.is_overdue(channel, now)
+    }
+
+    /// Whether the client has not answered for so long that waiting further helps nobody.
+    pub(super) fn is_overdue(&self, channel: &Channel, now: Duration) -> bool {
+        channel.waiting_since().is_some_and(|sent_at| now >= sent_at + self.settings().ack_timeout)
+    }
+
+    /// Whether this client is about to ask for clusters: an Envoy that comes back while clusters are warming asks for
+    /// them only when that is done.
+    fn clusters_expected(&self, now: Duration) -> bool {
+        let settings = self.settings();
+        settings.aggregated && settings.client == ClientKind::Envoy && now < self.started() + settings.ack_timeout
+    }
+
+    fn may_remove(&self, ty: ResourceType, vanished: u64, now: Duration) -> bool {
+        let users = order::users(ty);
+        if !self.settings().ordered || users.is_empty() {
+            return true;
+        }
+        now >= self.started() + REMOVAL_GRACE
+            && users.iter().map(|user| self.channel(*user)).all(|user| !user.open || user.caught_up >= vanished)
+    }
+}
+
+/// A ClusterLoadAssignment with a name and no endpoints.
+fn no_endpoints(name: &Arc<str>) -> Arc<Resource> {
+    /// `envoy.config.endpoint.v3.ClusterLoadAssignment`, its first field.
+    #[derive(Clone, PartialEq, Message)]
+    struct Named {
+        #[prost(string, tag = "1")]
+        cluster_name: String,
+    }
+    let body = Named { cluster_name: name.to_string() }.encode_to_vec();
+    Arc::new(Resource::new(Arc::clone(name), Bytes::from(body)))
+}
