@@ -6,7 +6,7 @@
 
 use bytes::{Bytes, BytesMut};
 use prost::encoding::{WireType, encode_key, encode_varint};
-use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, ReflectMessage, Value};
+use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, Value};
 
 /// The canonical bytes of `message`.
 #[must_use]
@@ -104,6 +104,7 @@ fn length_delimited(number: u32, body: &[u8], out: &mut BytesMut) {
 
 #[cfg(test)]
 mod tests {
+    use prost_reflect::ReflectMessage;
     use prost_reflect::prost::Message;
 
     use super::*;

@@ -23,6 +23,8 @@ pub(super) struct Held {
     pub(super) acked: bool,
     /// The last resource it acknowledged under this name.
     pub(super) good: Option<Arc<Resource>>,
+    /// Whether it came with something under this name whose content this side does not know.
+    pub(super) older: bool,
     /// The generation of snapshots in which the name was gone.
     pub(super) vanished: Option<u64>,
 }
@@ -74,8 +76,12 @@ impl Channel {
 
     /// Forgets rejections of content that `target` no longer has, and marks names that are gone from it.
     pub(super) fn retarget(&mut self, target: &TypeSet, generation: u64) {
-        self.rejections.retain(|rejection| {
-            rejection.suspects.iter().all(|(name, version)| target.get(name).is_some_and(|r| r.version == *version))
+        let current = |name: &str, version: Version| target.get(name).is_some_and(|r| r.version == version);
+        self.rejections.retain_mut(|rejection| {
+            let before = rejection.suspects.len();
+            rejection.suspects.retain(|name, version| current(name, *version));
+            let after = rejection.suspects.len();
+            after > 0 && (rejection.named || after == before)
         });
         if self.blocked_on.is_some_and(|version| version != target.version()) {
             self.blocked_on = None;
@@ -93,7 +99,17 @@ impl Channel {
         let current = target.get(&name);
         let body = current.filter(|resource| Some(resource.version) == version).cloned();
         let vanished = current.is_none().then_some(generation);
-        self.held.insert(name, Held { version, good: body.clone(), body, acked: true, vanished });
+        let older = body.is_none();
+        self.held.insert(name, Held { version, good: body.clone(), body, acked: true, older, vanished });
+    }
+
+    /// Takes what a state-of-the-world client has by the version it named. It may have more or less than that: a
+    /// rejected response leaves the version as it was and is applied in part. So this is what it had, not what it has.
+    pub(super) fn adopt_named(&mut self, resource: &Arc<Resource>, target: &TypeSet, generation: u64) {
+        let body = Some(Arc::clone(resource));
+        let vanished = target.get(&resource.name).is_none().then_some(generation);
+        let held = Held { good: body.clone(), body, vanished, ..Held::default() };
+        self.held.insert(Arc::clone(&resource.name), held);
     }
 
     /// Notes a response as sent: from here on the client may have it, whatever it answers.
@@ -124,7 +140,7 @@ impl Channel {
             if let Some(held) = self.held.get_mut(name)
                 && held.version == Some(*version)
             {
-                held.acked = true;
+                (held.acked, held.older) = (true, false);
                 held.good.clone_from(&held.body);
             }
         }
@@ -142,17 +158,30 @@ impl Channel {
         if suspects.is_empty() {
             suspects.clone_from(&response.set);
         }
-        for (name, version) in &suspects {
+        for (name, version) in &response.set {
             if let Some(held) = self.held.get_mut(name)
                 && held.version == Some(*version)
             {
+                if held.good.is_none() && !held.older {
+                    rejection.fresh.insert(Arc::clone(name));
+                }
                 (held.version, held.body, held.acked) = (None, None, false);
             }
         }
         // The words are not stable enough to act on, but where they name a resource they spare the others.
-        if suspects.iter().any(|(name, _)| mentions(&rejection.error, name)) {
+        rejection.named = suspects.iter().any(|(name, _)| mentions(&rejection.error, name));
+        if rejection.named {
             suspects.retain(|(name, _)| mentions(&rejection.error, name));
         }
+        // The others may have been applied.
+        for (name, _) in &response.set {
+            if let Some(held) = self.held.get_mut(name)
+                && !suspects.iter().any(|(suspect, _)| suspect == name)
+            {
+                held.older |= held.good.is_none();
+            }
+        }
+        rejection.fresh.retain(|name| suspects.iter().any(|(suspect, _)| suspect == name));
         rejection.suspects = suspects.into_iter().collect();
         rejection.error = cut(&rejection.error);
         self.rejections.push(rejection.clone());

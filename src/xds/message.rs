@@ -1,6 +1,6 @@
 //! What passes between a session and its stream, free of transport types.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -80,8 +80,19 @@ pub struct Rejection {
     pub ty: ResourceType,
     /// The resources that may be to blame, in the version that was rejected.
     pub suspects: BTreeMap<Arc<str>, Version>,
+    /// Whether the proxy's words name each of them. If not, any one of them may be to blame, and the others not.
+    pub named: bool,
+    /// Those of them that the proxy had nothing older of: nothing is lost when they are removed, and a rejected cluster
+    /// that Envoy keeps among the warming ones must be.
+    pub fresh: BTreeSet<Arc<str>>,
     /// The proxy's own words, cut to a bounded length.
     pub error: String,
+}
+
+impl Rejection {
+    pub(super) fn new(ty: ResourceType, error: String) -> Self {
+        Self { ty, suspects: BTreeMap::new(), named: false, fresh: BTreeSet::new(), error }
+    }
 }
 
 /// What happened on a stream, for the fleet view. Emitted in order.
@@ -118,6 +129,11 @@ pub enum Event {
         version: Version,
         /// What was rejected and why.
         rejection: Rejection,
+    },
+    /// What was rejected of a type has changed since: it is no longer held against the proxy.
+    Forgiven {
+        /// The type.
+        ty: ResourceType,
     },
     /// All that the group's set of this version means for this proxy has been acknowledged: nothing is in flight,
     /// held back or rejected.

@@ -33,6 +33,9 @@ pub struct Assignment {
     pub group: Arc<str>,
     /// What all of them should have.
     pub snapshot: Arc<Snapshot>,
+    /// What they should have had before, newest first, as far as it is remembered: a state-of-the-world client that
+    /// comes back names the version it has, and what it has decides what may be taken from it.
+    pub earlier: Arc<[Arc<Snapshot>]>,
 }
 
 /// One consistent state of everything this server serves.

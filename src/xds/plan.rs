@@ -14,7 +14,7 @@ use prost::Message;
 use super::channel::{Channel, Held};
 use super::order::{self, REMOVAL_GRACE};
 use super::session::Session;
-use super::{ClientKind, Resource, ResourceType, Variant, Version};
+use super::{Resource, ResourceType, Variant, Version};
 
 /// The next step of one type.
 #[derive(Debug, Default)]
@@ -96,7 +96,7 @@ impl Session {
             let Some(vanished) = held.vanished else { continue };
             if blocked || !self.may_remove(ty, vanished, now) {
                 plan.complete = false;
-                plan.whole.extend(held.body.clone());
+                plan.whole.extend(held.body.clone().or_else(|| held.good.clone()));
             } else {
                 plan.removed.push(Arc::clone(name));
             }
@@ -106,7 +106,7 @@ impl Session {
         }
 
         let removals = !plan.removed.is_empty() && (full || self.settings().variant == Variant::Delta);
-        plan.send = !plan.changed.is_empty() || removals || channel.answer_due || (full && !channel.asked.is_empty());
+        plan.send = !plan.changed.is_empty() || removals || channel.answer_due;
         plan.version = Some(match full && !plan.complete {
             true => Version::of_all(plan.whole.iter().map(|r| (&*r.name, r.version)).collect::<BTreeMap<_, _>>()),
             false => target.version(),
@@ -134,7 +134,7 @@ impl Session {
         if channel.rejected(&resource.name, resource.version) {
             return match held {
                 Some(Held { good: Some(good), .. }) => Desire::Have(Arc::clone(good)),
-                Some(Held { acked: true, .. }) => Desire::LeaveUnknown,
+                Some(Held { older: true, .. }) => Desire::LeaveUnknown,
                 _ if channel.unknown_state => Desire::LeaveUnknown,
                 _ => Desire::Without,
             };
@@ -143,12 +143,14 @@ impl Session {
         if has_it || !order::names_clusters(ty) {
             return Desire::Have(Arc::clone(resource));
         }
-        let has_older = channel.unknown_state || held.is_some_and(|held| held.acked || held.good.is_some());
+        let has_older = channel.unknown_state || held.is_some_and(|held| held.older || held.good.is_some());
         if resource.clusters.iter().all(|cluster| self.is_warm(cluster, has_older, now)) {
             return Desire::Have(Arc::clone(resource));
         }
         match held {
-            Some(Held { body: Some(body), .. }) => Desire::Leave(Some(Arc::clone(body))),
+            Some(Held { body: Some(body), .. } | Held { good: Some(body), .. }) => {
+                Desire::Leave(Some(Arc::clone(body)))
+            }
             _ if has_older => Desire::LeaveUnknown,
             _ => Desire::Leave(None),
         }
@@ -165,7 +167,7 @@ impl Session {
         }
         let clusters = self.channel(ResourceType::Cluster);
         if !clusters.open {
-            return !(has_older && self.clusters_expected(now));
+            return !self.expects_clusters(now);
         }
         let Some(resource) = self.target().set(ResourceType::Cluster).get(cluster) else { return true };
         if !self.is_acknowledged(ResourceType::Cluster, resource, has_older, now) {
@@ -198,19 +200,12 @@ impl Session {
         channel.waiting_since().is_some_and(|sent_at| now >= sent_at + self.settings().ack_timeout)
     }
 
-    /// Whether this client is about to ask for clusters: an Envoy that comes back while clusters are warming asks for
-    /// them only when that is done.
-    fn clusters_expected(&self, now: Duration) -> bool {
-        let settings = self.settings();
-        settings.aggregated && settings.client == ClientKind::Envoy && now < self.started() + settings.ack_timeout
-    }
-
     fn may_remove(&self, ty: ResourceType, vanished: u64, now: Duration) -> bool {
         let users = order::users(ty);
         if !self.settings().ordered || users.is_empty() {
             return true;
         }
-        now >= self.started() + REMOVAL_GRACE
+        now >= self.last_opened() + REMOVAL_GRACE
             && users.iter().map(|user| self.channel(*user)).all(|user| !user.open || user.caught_up >= vanished)
     }
 }

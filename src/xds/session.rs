@@ -13,7 +13,8 @@ use super::channel::{Channel, Held, InFlight};
 use super::order::{self, REMOVAL_GRACE};
 use super::subscription::{Change, Subscription};
 use super::{
-    ClientKind, Event, Rejection, Request, RequestBody, ResourceType, Response, Settings, Snapshot, Variant, Version,
+    ClientKind, Event, Rejection, Request, RequestBody, ResourceType, Response, Settings, Snapshot, TypeSet, Variant,
+    Version,
 };
 
 /// The session of one stream: sans-IO, for both variants.
@@ -21,12 +22,17 @@ use super::{
 pub struct Session {
     settings: Settings,
     started: Option<Duration>,
+    /// When the client last asked for a type it had not asked for before.
+    last_opened: Duration,
     target: Arc<Snapshot>,
+    earlier: Arc<[Arc<Snapshot>]>,
     /// Counts snapshots: the order of states of this stream.
     generation: u64,
     last_nonce: u64,
     channels: [Channel; ResourceType::COUNT],
     events: VecDeque<Event>,
+    /// Whether the client said it has something from an earlier stream.
+    came_back: bool,
     /// Whether this node rejected clusters on an earlier stream.
     clusters_rejected: bool,
     /// Whether a type was settled since the last look at what waits for it.
@@ -34,26 +40,30 @@ pub struct Session {
 }
 
 impl Session {
-    /// A session that has heard nothing yet. `rejections` is what this node rejected on earlier streams.
+    /// A session that has heard nothing yet. `rejections` is what this node rejected on earlier streams, `earlier` what
+    /// its group had before ([`super::Assignment::earlier`]).
     #[must_use]
-    pub fn new(settings: Settings, rejections: Vec<Rejection>) -> Self {
+    pub fn new(settings: Settings, rejections: Vec<Rejection>, earlier: Arc<[Arc<Snapshot>]>) -> Self {
         let clusters_rejected = rejections.iter().any(|rejection| rejection.ty == ResourceType::Cluster);
         let mut channels: [Channel; ResourceType::COUNT] = std::array::from_fn(|_| Channel::default());
         for rejection in rejections {
             let channel = &mut channels[rejection.ty.index()];
             // The client may have what it rejected, and does not say so when it comes back.
-            let tainted = rejection.suspects.keys().map(|name| (Arc::clone(name), Held::default()));
+            let tainted = rejection.fresh.iter().map(|name| (Arc::clone(name), Held::default()));
             channel.held.extend(tainted.filter(|_| settings.variant == Variant::Delta));
             channel.rejections.push(rejection);
         }
         Self {
             settings,
             started: None,
+            last_opened: Duration::ZERO,
             target: Arc::new(Snapshot::new([])),
+            earlier,
             generation: 0,
             last_nonce: 0,
             channels,
             events: VecDeque::new(),
+            came_back: false,
             clusters_rejected,
             progress: false,
         }
@@ -73,7 +83,7 @@ impl Session {
             if channel.settled == Some(target.version()) {
                 channel.caught_up = self.generation;
             } else {
-                channel.retarget(target, self.generation);
+                self.retarget(ty);
             }
         }
     }
@@ -85,14 +95,17 @@ impl Session {
         let first = !self.channel(ty).open;
         if first {
             self.channels[ty.index()].open = true;
+            self.last_opened = now;
             self.events.push_back(Event::Subscribed { ty });
         }
         let accepted = match body {
             RequestBody::Sotw { version, names } => {
+                self.came_back |= first && !version.is_empty();
                 self.subscribe_sotw(ty, first, &version, &names);
                 Version::parse(&version)
             }
             RequestBody::Delta { subscribe, unsubscribe, initial } => {
+                self.came_back |= first && !initial.is_empty();
                 self.subscribe_delta(ty, first, &subscribe, &unsubscribe, initial);
                 None
             }
@@ -106,8 +119,10 @@ impl Session {
                 self.acked(ty, &response);
             }
             Some(error) => {
-                let rejection = channel.nacked(&response, Rejection { ty, suspects: BTreeMap::new(), error });
+                let rejection = channel.nacked(&response, Rejection::new(ty, error));
+                // The content may have changed while the answer was on its way.
                 self.events.push_back(Event::Nacked { nonce: response.nonce, version: response.version, rejection });
+                self.retarget(ty);
             }
             None => self.acked(ty, &response),
         }
@@ -139,7 +154,7 @@ impl Session {
         let unanswered =
             self.channels.iter().filter_map(Channel::waiting_since).map(|at| at + self.settings.ack_timeout);
         unanswered
-            .chain([started + REMOVAL_GRACE, started + self.settings.ack_timeout])
+            .chain([self.last_opened + REMOVAL_GRACE, started + self.settings.ack_timeout])
             .filter(|deadline| *deadline > now)
             .min()
     }
@@ -160,18 +175,41 @@ impl Session {
         self.started.unwrap_or_default()
     }
 
+    /// Whether this client is about to ask for clusters: an Envoy that comes back while clusters are warming asks for
+    /// them only when that is done.
+    pub(super) fn expects_clusters(&self, now: Duration) -> bool {
+        let envoy = self.settings.aggregated && self.settings.client == ClientKind::Envoy;
+        envoy && self.came_back && now < self.started() + self.settings.ack_timeout
+    }
+
+    pub(super) fn last_opened(&self) -> Duration {
+        self.last_opened
+    }
+
+    /// What a client has that names this version of a type it has all of.
+    fn recall(&self, ty: ResourceType, version: Version) -> Option<Arc<TypeSet>> {
+        let sets: Vec<&Arc<TypeSet>> =
+            std::iter::once(&self.target).chain(&*self.earlier).map(|snapshot| snapshot.set(ty)).collect();
+        let known = sets.iter().find(|set| set.version() == version).map(|set| Arc::clone(set));
+        known.or_else(|| {
+            let pairs = sets.iter().flat_map(|new| sets.iter().map(move |old| new.over(old)));
+            pairs.into_iter().find(|set| set.version() == version).map(Arc::new)
+        })
+    }
+
     fn subscribe_sotw(&mut self, ty: ResourceType, first: bool, version: &str, names: &[String]) {
+        let held = Version::parse(version).filter(|_| first && order::is_full_state(ty));
+        let held = held.and_then(|version| self.recall(ty, version));
         let target = self.target.set(ty);
         let channel = &mut self.channels[ty.index()];
         let change = channel.subscription.replace(ty, self.settings.client, names);
         if first {
-            if channel.subscription.is_only_wildcard() && Version::parse(version) == Some(target.version()) {
-                for resource in target.iter() {
-                    channel.adopt(Arc::clone(&resource.name), Some(resource.version), target, self.generation);
+            channel.answer_due = channel.subscription.is_wildcard();
+            match held {
+                Some(set) if channel.subscription.is_only_wildcard() => {
+                    set.iter().for_each(|resource| channel.adopt_named(resource, target, self.generation));
                 }
-            } else {
-                channel.unknown_state = !version.is_empty();
-                channel.answer_due = channel.subscription.is_wildcard();
+                _ => channel.unknown_state = !version.is_empty(),
             }
         }
         channel.apply(change);
@@ -234,7 +272,6 @@ impl Session {
                 channel.held.remove(name);
             }
             if plan.complete && !waiting {
-                channel.asked.clear();
                 self.settle(ty, target);
             } else {
                 self.unsettle(ty);
@@ -256,7 +293,9 @@ impl Session {
             self.follow_with_endpoints(&plan.changed);
         }
         let channel = &mut self.channels[ty.index()];
-        channel.asked.clear();
+        for name in plan.removed.iter().chain(plan.changed.iter().map(|resource| &resource.name)) {
+            channel.asked.remove(name);
+        }
         for name in &plan.removed {
             channel.held.remove(name);
         }
@@ -275,26 +314,32 @@ impl Session {
     fn follow_with_endpoints(&mut self, clusters: &[Arc<super::Resource>]) {
         let names: BTreeSet<Arc<str>> = clusters.iter().filter_map(|cluster| cluster.endpoints.clone()).collect();
         let endpoints = &mut self.channels[ResourceType::Endpoint.index()];
-        endpoints.asked.extend(names.into_iter().filter(|name| endpoints.subscription.covers(name)));
+        // A client that comes back asks for clusters first: its request for endpoints is still on its way.
+        let wanted = |name: &Arc<str>| !endpoints.open || endpoints.subscription.covers(name);
+        endpoints.asked.extend(names.into_iter().filter(wanted));
     }
 
     /// An Envoy whose clusters cannot warm does not ask for clusters when it comes back, but takes what it is sent:
     /// after the time that warming can take, it is sent its clusters unasked.
     fn open_clusters_unasked(&mut self, now: Duration) {
+        // Not one that never asks for clusters: it would drop them without a word.
+        let expected = self.clusters_rejected && self.settings.aggregated && self.settings.client == ClientKind::Envoy;
+        let late = now >= self.started() + self.settings.ack_timeout;
         let asked = self.channels.iter().any(|channel| channel.open);
-        let envoy = self.settings.aggregated && self.settings.client == ClientKind::Envoy;
-        if envoy
-            && asked
-            && !self.channel(ResourceType::Cluster).open
-            && now >= self.started() + self.settings.ack_timeout
-        {
-            let generation = self.generation;
-            let target = Arc::clone(self.target.set(ResourceType::Cluster));
+        if expected && late && asked && !self.channel(ResourceType::Cluster).open {
             let channel = &mut self.channels[ResourceType::Cluster.index()];
             channel.open = true;
             channel.subscription = Subscription::all();
-            channel.retarget(&target, generation);
             self.events.push_back(Event::Subscribed { ty: ResourceType::Cluster });
+        }
+    }
+
+    fn retarget(&mut self, ty: ResourceType) {
+        let channel = &mut self.channels[ty.index()];
+        let accused = !channel.rejections.is_empty();
+        channel.retarget(self.target.set(ty), self.generation);
+        if accused && channel.rejections.is_empty() {
+            self.events.push_back(Event::Forgiven { ty });
         }
     }
 
@@ -322,6 +367,7 @@ impl Channel {
             self.held.remove(name);
             self.asked.remove(name);
         }
+        self.asked.retain(|name| self.subscription.covers(name));
         self.asked.extend(change.asked);
         self.asked.extend(change.kept_by_wildcard);
     }

@@ -27,6 +27,14 @@ impl TypeSet {
         self.version
     }
 
+    /// These resources and those of `old` whose names are not among them: what a client has while it goes from one
+    /// to the other.
+    #[must_use]
+    pub fn over(&self, old: &TypeSet) -> Self {
+        let kept = old.iter().filter(|resource| self.get(&resource.name).is_none());
+        Self::new(self.iter().chain(kept).cloned())
+    }
+
     /// The resource of that name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Arc<Resource>> {

@@ -1,0 +1,4 @@
+//! The one integration binary: the protocol against a model client, and the built program against real Envoys.
+
+mod fake_envoy;
+mod sessions;
