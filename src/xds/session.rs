@@ -112,10 +112,11 @@ impl Session {
         };
         let channel = &mut self.channels[ty.index()];
         let Some(response) = channel.answered(&nonce) else { return };
+        let envoy = self.settings.client == ClientKind::Envoy;
         match error {
             // Envoy, freed from a cluster that could not warm, acknowledges the newest response under the error words
-            // of an older one; the version says which it has.
-            Some(_) if self.settings.client == ClientKind::Envoy && accepted == Some(response.version) => {
+            // of an older one; where a version stands for all that it has, the version says so.
+            Some(_) if envoy && order::is_full_state(ty) && accepted == Some(response.version) => {
                 self.acked(ty, &response);
             }
             Some(error) => {
