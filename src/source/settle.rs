@@ -1,0 +1,82 @@
+//! When a reading counts: once it has stood still.
+//!
+//! Pure; [`Source`](super::Source) feeds it one scan every [`INTERVAL`]. Two scans that are equal, one interval apart,
+//! are one moment: a file caught between truncation and writing, a directory half copied, or files of both sides of a
+//! symbolic link that was swapped meanwhile would differ in the second. A reading that takes something away has to
+//! stand longer, because what vanishes is mostly on its way back (`rm -r` and copy, checkout, an editor that saves by
+//! delete and write), and nobody waits for a deletion. Where something never stands still, the rest counts after
+//! [`PATIENCE`], and what moved is an error of its own file.
+
+use std::time::Duration;
+
+use super::reading::{FileError, Reading, Scan};
+
+/// Between two scans. Long enough for a writer to fill the file it has truncated, short enough that an edit is
+/// delivered well within 100 ms.
+pub(super) const INTERVAL: Duration = Duration::from_millis(25);
+
+/// After this long a reading counts without what still moves in it.
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How many scans after the first must be equal to it, where a file of the delivered reading is missing: 250 ms.
+const LOSS_REPEATS: u32 = 10;
+
+/// The scans since something changed.
+#[derive(Debug)]
+pub(super) struct Settling {
+    last: Scan,
+    repeats: u32,
+}
+
+impl Settling {
+    /// Starts with the first scan that differs from what was known.
+    pub(super) fn new(first: Scan) -> Self {
+        Self { last: first, repeats: 0 }
+    }
+
+    /// Takes the next scan; gives back the one that counts, if now there is one. `delivered` is the reading that the
+    /// rest of the program has, and `late` is set when [`PATIENCE`] is over.
+    pub(super) fn take(&mut self, next: Scan, delivered: &Reading, late: bool) -> Option<Scan> {
+        self.repeats = if next == self.last { self.repeats + 1 } else { 0 };
+        let needed = match &next.reading {
+            Ok(reading) if loses(delivered, reading) => LOSS_REPEATS,
+            _ => 1,
+        };
+        if self.repeats >= needed {
+            return Some(next);
+        }
+        let earlier = std::mem::replace(&mut self.last, next);
+        match (&earlier.reading, &self.last.reading) {
+            (Ok(earlier), Ok(later)) if late => {
+                let reading = Ok(without_moving(earlier, later.clone()));
+                Some(Scan { reading, directories: self.last.directories.clone() })
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Whether a file that was delivered is not among the files any more: gone, emptied or unreadable.
+fn loses(delivered: &Reading, reading: &Reading) -> bool {
+    delivered.files.keys().any(|path| !reading.files.contains_key(path))
+}
+
+/// `later`, with each path on which `earlier` differs as an error.
+fn without_moving(earlier: &Reading, mut later: Reading) -> Reading {
+    let paths = earlier.files.keys().chain(earlier.errors.keys()).chain(later.files.keys()).chain(later.errors.keys());
+    let moving: Vec<_> = paths
+        .filter(|&path| {
+            earlier.files.get(path) != later.files.get(path) || earlier.errors.get(path) != later.errors.get(path)
+        })
+        .cloned()
+        .collect();
+    for path in moving {
+        later.files.remove(&path);
+        later.errors.insert(path, FileError::Unsettled);
+    }
+    later
+}
+
+#[cfg(test)]
+#[path = "settle_tests.rs"]
+mod tests;
