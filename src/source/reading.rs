@@ -297,5 +297,4 @@ fn below(shown: &str, name: &OsStr) -> String {
 }
 
 #[cfg(test)]
-#[path = "reading_tests.rs"]
 mod tests;

@@ -78,5 +78,4 @@ fn without_moving(earlier: &Reading, mut later: Reading) -> Reading {
 }
 
 #[cfg(test)]
-#[path = "settle_tests.rs"]
 mod tests;

@@ -90,3 +90,21 @@ fn is_gone(error: &notify::Error) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use notify::event::{CreateKind, Flag};
+
+    use super::*;
+
+    #[test]
+    fn everything_but_reading_is_a_hint() {
+        let event = |kind| Ok(Event::new(kind));
+        assert!(may_be_change(&event(EventKind::Create(CreateKind::File))));
+        assert!(may_be_change(&event(EventKind::Access(AccessKind::Close(AccessMode::Write)))));
+        assert!(may_be_change(&Ok(Event::new(EventKind::Other).set_flag(Flag::Rescan))), "an overflow");
+        assert!(may_be_change(&Err(notify::Error::generic("the watch failed"))));
+        assert!(!may_be_change(&event(EventKind::Access(AccessKind::Open(AccessMode::Any)))));
+        assert!(!may_be_change(&event(EventKind::Access(AccessKind::Close(AccessMode::Read)))));
+    }
+}
