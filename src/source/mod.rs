@@ -13,7 +13,7 @@ mod watch;
 use std::panic::resume_unwind;
 use std::path::PathBuf;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -25,7 +25,7 @@ use tracing::{info, warn};
 pub use reading::{FileError, MAX_FILE_BYTES, Reading, RootError, read_directory, read_paths};
 use reading::{Scan, scan};
 use settle::{INTERVAL, PATIENCE, Settling};
-use watch::Watches;
+use watch::Directories;
 
 /// A hint that led to nothing new doubles the wait for the next, up to this: something else writes beside the files
 /// all the time, and should not keep us reading.
@@ -51,8 +51,8 @@ pub struct Source {
     root: PathBuf,
     settings: Settings,
     hint: Arc<Notify>,
-    /// Locked only while a scan is under way, of which there is one at a time.
-    watches: Arc<Mutex<Watches>>,
+    /// Written after each scan, for the thread that watches.
+    directories: value::Sender<Directories>,
     /// The last scan that counted; what a new one is compared with.
     settled: Option<Scan>,
     /// The last reading that was put out. Its texts are shared by the readings after it, where they are the same.
@@ -69,7 +69,7 @@ impl Source {
             root,
             settings,
             hint: Arc::default(),
-            watches: Arc::new(Mutex::new(Watches::none())),
+            directories: value::Sender::default(),
             settled: None,
             delivered: None,
         }
@@ -84,7 +84,7 @@ impl Source {
         shutdown: impl Future<Output = ()>,
     ) {
         if self.settings.events {
-            self.watches = Arc::new(Mutex::new(Watches::new(Arc::clone(&self.hint))));
+            watch::spawn(self.directories.subscribe(), Arc::clone(&self.hint));
         }
         let following = async {
             let mut pause = INTERVAL;
@@ -164,19 +164,16 @@ impl Source {
         }
     }
 
-    /// Reads once, and watches what it read, so that nothing is missed between this scan and the next.
+    /// Reads once, and has what was read watched.
     async fn scan(&self) -> Scan {
         // What was hinted at so far is seen by this scan.
         let _ = self.hint.notified().now_or_never();
-        let (root, watches) = (self.root.clone(), Arc::clone(&self.watches));
-        let known = self.delivered.clone().unwrap_or_default();
-        let reading = spawn_blocking(move || {
-            let scan = scan(&root, &known);
-            watches.lock().unwrap_or_else(PoisonError::into_inner).follow(&scan.directories);
-            scan
-        });
-        match reading.await {
-            Ok(scan) => scan,
+        let (root, known) = (self.root.clone(), self.delivered.clone().unwrap_or_default());
+        match spawn_blocking(move || scan(&root, &known)).await {
+            Ok(scan) => {
+                self.directories.send_replace(scan.directories.clone());
+                scan
+            }
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => resume_unwind(panic),
                 // Cancelled: the runtime is shutting down.

@@ -5,8 +5,9 @@
 //! symbolic link that was swapped meanwhile would differ in the second. A reading that takes something away has to
 //! stand longer, because what vanishes is mostly on its way back (`rm -r` and copy, checkout, an editor that saves by
 //! delete and write), and nobody waits for a deletion. Where something never stands still, the rest counts after
-//! [`PATIENCE`], and what moved is an error of its own file.
+//! [`PATIENCE`]; what moved, and what is missing, is an error of its own file.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::reading::{FileError, Reading, Scan};
@@ -39,7 +40,7 @@ impl Settling {
     pub(super) fn take(&mut self, next: Scan, delivered: &Reading, late: bool) -> Option<Scan> {
         self.repeats = if next == self.last { self.repeats + 1 } else { 0 };
         let needed = match &next.reading {
-            Ok(reading) if loses(delivered, reading) => LOSS_REPEATS,
+            Ok(reading) if lost(delivered, reading).next().is_some() => LOSS_REPEATS,
             _ => 1,
         };
         if self.repeats >= needed {
@@ -48,7 +49,7 @@ impl Settling {
         let earlier = std::mem::replace(&mut self.last, next);
         match (&earlier.reading, &self.last.reading) {
             (Ok(earlier), Ok(later)) if late => {
-                let reading = Ok(without_moving(earlier, later.clone()));
+                let reading = Ok(without_moving(earlier, later, delivered));
                 Some(Scan { reading, directories: self.last.directories.clone() })
             }
             _ => None,
@@ -56,25 +57,23 @@ impl Settling {
     }
 }
 
-/// Whether a file that was delivered is not among the files any more: gone, emptied or unreadable.
-fn loses(delivered: &Reading, reading: &Reading) -> bool {
-    delivered.files.keys().any(|path| !reading.files.contains_key(path))
+/// The files that were delivered and are not among the files any more: gone, emptied or unreadable.
+fn lost<'a>(delivered: &'a Reading, reading: &'a Reading) -> impl Iterator<Item = &'a Arc<str>> {
+    delivered.files.keys().filter(|path| !reading.files.contains_key(*path))
 }
 
-/// `later`, with each path on which `earlier` differs as an error.
-fn without_moving(earlier: &Reading, mut later: Reading) -> Reading {
+/// `later`, with each path on which `earlier` differs, or which is lost, as an error.
+fn without_moving(earlier: &Reading, later: &Reading, delivered: &Reading) -> Reading {
+    let mut still = later.clone();
     let paths = earlier.files.keys().chain(earlier.errors.keys()).chain(later.files.keys()).chain(later.errors.keys());
-    let moving: Vec<_> = paths
-        .filter(|&path| {
-            earlier.files.get(path) != later.files.get(path) || earlier.errors.get(path) != later.errors.get(path)
-        })
-        .cloned()
-        .collect();
-    for path in moving {
-        later.files.remove(&path);
-        later.errors.insert(path, FileError::Unsettled);
+    let moved = paths.filter(|&path| {
+        earlier.files.get(path) != later.files.get(path) || earlier.errors.get(path) != later.errors.get(path)
+    });
+    for path in moved.chain(lost(delivered, later)) {
+        still.files.remove(path);
+        still.errors.insert(Arc::clone(path), FileError::Unsettled);
     }
-    later
+    still
 }
 
 #[cfg(test)]

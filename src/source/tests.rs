@@ -128,9 +128,12 @@ async fn a_file_is_never_delivered_half_written() {
         }
     });
     let whole = |reading: &Reading| {
-        let text = text(reading, "r.yaml").expect("never empty");
-        assert!(["whole and", "whole and last"].contains(&text), "{text:?}");
-        text == "whole and last"
+        let text = text(reading, "r.yaml");
+        // Unsettled if the machine is so busy that the writer outlasts the reader's patience.
+        let patient = text.is_some() || reading.errors.get("r.yaml") == Some(&FileError::Unsettled);
+        assert!(patient, "{:?}", reading.errors);
+        assert!(text.is_none_or(|text| ["1", "whole and", "whole and last"].contains(&text)), "{text:?}");
+        text == Some("whole and last")
     };
     watched.until(whole).await;
     writer.join().unwrap();

@@ -5,61 +5,80 @@
 //! the scan knows best which they are, links included. Every directory is added anew after each scan: that costs
 //! microseconds, and a watch that was lost with its directory, or taken from us by a late event of the directory's
 //! predecessor, is back. Without events at all (limits, network file systems) the periodic scan goes on.
+//!
+//! Runs on a thread of its own. `notify` answers nobody while events come in faster than it can read them, and a scan
+//! must not wait for that.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::thread;
 
+use futures::executor::block_on;
 use notify::event::{AccessKind, AccessMode};
 use notify::{ErrorKind, Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch as value};
 use tracing::warn;
 
 use super::reading::DirectoryId;
 
-/// The directories under watch.
-pub(super) struct Watches {
-    /// `None` if there can be no events.
-    watcher: Option<RecommendedWatcher>,
-    directories: BTreeMap<PathBuf, DirectoryId>,
+/// The directories of a scan.
+pub(super) type Directories = BTreeMap<PathBuf, DirectoryId>;
+
+/// Watches what `wanted` says, until its sender is gone. `hint` is notified on every change, and after a directory came
+/// under watch: what happened in it before made no event.
+pub(super) fn spawn(mut wanted: value::Receiver<Directories>, hint: Arc<Notify>) {
+    let started = thread::Builder::new().name("watches".to_owned()).spawn(move || {
+        let Some(mut watches) = Watches::new(hint) else { return };
+        while block_on(wanted.changed()).is_ok() {
+            let directories = wanted.borrow_and_update().clone();
+            watches.follow(directories);
+        }
+    });
+    if let Err(error) = started {
+        warn!(%error, "no thread to watch files from, so they are only re-read at intervals");
+    }
+}
+
+/// What is under watch.
+struct Watches {
+    watcher: RecommendedWatcher,
+    hint: Arc<Notify>,
+    directories: Directories,
     /// Whether the last [`follow`](Self::follow) could not watch everything, so that it is said once.
     incomplete: bool,
 }
 
 impl Watches {
-    /// Watches nothing yet. `hint` is notified on every change to come.
-    pub(super) fn new(hint: Arc<Notify>) -> Self {
+    /// Watches nothing yet.
+    fn new(hint: Arc<Notify>) -> Option<Self> {
+        let changed = Arc::clone(&hint);
         let handler = move |event: notify::Result<Event>| {
             if may_be_change(&event) {
-                hint.notify_one();
+                changed.notify_one();
             }
         };
-        let watcher = notify::recommended_watcher(handler)
-            .inspect_err(|error| {
+        match notify::recommended_watcher(handler) {
+            Ok(watcher) => Some(Self { watcher, hint, directories: Directories::new(), incomplete: false }),
+            Err(error) => {
                 warn!(%error, "no file events, so files are only re-read at intervals; \
                     if a limit was reached, raise fs.inotify.max_user_instances with sysctl");
-            })
-            .ok();
-        Self { watcher, ..Self::none() }
-    }
-
-    /// Never hints.
-    pub(super) fn none() -> Self {
-        Self { watcher: None, directories: BTreeMap::new(), incomplete: false }
+                None
+            }
+        }
     }
 
     /// Watches exactly `directories` from now on.
-    pub(super) fn follow(&mut self, directories: &BTreeMap<PathBuf, DirectoryId>) {
-        let Some(watcher) = &mut self.watcher else { return };
+    fn follow(&mut self, directories: Directories) {
         for (path, id) in &self.directories {
             if directories.get(path) != Some(id) {
                 // If the directory is gone, so is its watch.
-                let _ = watcher.unwatch(path);
+                let _ = self.watcher.unwatch(path);
             }
         }
         let mut trouble = None;
         for path in directories.keys() {
-            match watcher.watch(path, RecursiveMode::NonRecursive) {
+            match self.watcher.watch(path, RecursiveMode::NonRecursive) {
                 Err(error) if !is_gone(&error) => trouble = Some((path, error)),
                 _ => {}
             }
@@ -69,7 +88,10 @@ impl Watches {
                 if a limit was reached, raise fs.inotify.max_user_watches with sysctl");
         }
         self.incomplete = trouble.is_some();
-        self.directories.clone_from(directories);
+        if directories != self.directories {
+            self.directories = directories;
+            self.hint.notify_one();
+        }
     }
 }
 
