@@ -117,10 +117,21 @@ pub fn read_paths(paths: &[PathBuf]) -> Reading {
 /// Identifies a directory whatever its path: device and inode.
 pub(super) type DirectoryId = (u64, u64);
 
-/// A reading, and where a change to it would show.
+/// Changes with every write to a file: inode, length in bytes, seconds and nanoseconds of its last modification and of
+/// its last change of any kind. That it is the same does not prove that nothing was written.
+pub(super) type Stamp = (u64, u64, [i64; 4]);
+
+fn stamp(metadata: &Metadata) -> Stamp {
+    let times = [metadata.mtime(), metadata.mtime_nsec(), metadata.ctime(), metadata.ctime_nsec()];
+    (metadata.ino(), metadata.len(), times)
+}
+
+/// A reading, and how a change to it would show.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Scan {
     pub(super) reading: Result<Reading, RootError>,
+    /// Of every file looked at, by its path in the reading, as it was before it was read.
+    pub(super) stamps: BTreeMap<Arc<str>, Stamp>,
     /// Every directory that was listed, that a link leads into, or that holds the root. Each once.
     pub(super) directories: BTreeMap<PathBuf, DirectoryId>,
 }
@@ -135,13 +146,14 @@ pub(super) fn scan(root: &Path, known: &Reading) -> Scan {
         Ok(()) => Ok(walk.reading),
         Err(error) => Err(RootError { root: root.to_owned(), reason: error.to_string() }),
     };
-    Scan { reading, directories: walk.directories }
+    Scan { reading, stamps: walk.stamps, directories: walk.directories }
 }
 
 /// A walk over one or more roots, under way.
 struct Walk<'a> {
     known: &'a Reading,
     reading: Reading,
+    stamps: BTreeMap<Arc<str>, Stamp>,
     directories: BTreeMap<PathBuf, DirectoryId>,
     watched: BTreeSet<DirectoryId>,
     listed: BTreeSet<DirectoryId>,
@@ -157,6 +169,7 @@ impl<'a> Walk<'a> {
         Self {
             known,
             reading: Reading::default(),
+            stamps: BTreeMap::new(),
             directories: BTreeMap::new(),
             watched: BTreeSet::new(),
             listed: BTreeSet::new(),
@@ -217,15 +230,17 @@ impl<'a> Walk<'a> {
     }
 
     fn file(&mut self, path: &Path, shown: &str, metadata: &Metadata) {
-        match self.text(path, shown, metadata) {
-            Ok((path, text)) => {
-                self.reading.files.insert(path, text);
-            }
-            Err(error) => self.fail(shown, error),
+        let known = self.known.files.get_key_value(shown);
+        let shown: Arc<str> = known.map_or_else(|| shown.into(), |(shown, _)| Arc::clone(shown));
+        self.stamps.insert(Arc::clone(&shown), stamp(metadata));
+        match self.text(path, metadata, known.map(|(_, text)| text)) {
+            Ok(text) => drop(self.reading.files.insert(shown, text)),
+            Err(error) => drop(self.reading.errors.insert(shown, error)),
         }
     }
 
-    fn text(&mut self, path: &Path, shown: &str, metadata: &Metadata) -> Result<(Arc<str>, Arc<str>), FileError> {
+    /// The text of the file at `path`: `known` itself, if that is what the file holds.
+    fn text(&mut self, path: &Path, metadata: &Metadata, known: Option<&Arc<str>>) -> Result<Arc<str>, FileError> {
         // Asked before opening: to open a pipe would wait for its writer.
         if !metadata.is_file() {
             return Err(FileError::NotAFile);
@@ -236,17 +251,16 @@ impl<'a> Walk<'a> {
         if self.buffer.len() as u64 > MAX_FILE_BYTES {
             return Err(FileError::TooLarge);
         }
-        // Time stamps are not trusted: two writes within one tick of the file system's clock have the same.
-        if let Some((path, text)) = self.known.files.get_key_value(shown)
-            && text.as_bytes() == self.buffer
+        if let Some(known) = known
+            && known.as_bytes() == self.buffer
         {
-            return Ok((Arc::clone(path), Arc::clone(text)));
+            return Ok(Arc::clone(known));
         }
         let text = str::from_utf8(&self.buffer).map_err(|e| FileError::NotUtf8 { offset: e.valid_up_to() })?;
         if text.trim().is_empty() {
             return Err(FileError::Empty);
         }
-        Ok((shown.into(), text.into()))
+        Ok(text.into())
     }
 
     fn fail(&mut self, shown: &str, error: FileError) {

@@ -2,7 +2,8 @@
 //!
 //! Pure; [`Source`](super::Source) feeds it one scan every [`INTERVAL`]. Two scans that are equal, one interval apart,
 //! are one moment: a file caught between truncation and writing, a directory half copied, or files of both sides of a
-//! symbolic link that was swapped meanwhile would differ in the second. A reading that takes something away has to
+//! symbolic link that was swapped meanwhile would differ in the second. Equal are text and time stamps, because a file
+//! that is written over and over may be caught empty again and again. A reading that takes something away has to
 //! stand longer, because what vanishes is mostly on its way back (`rm -r` and copy, checkout, an editor that saves by
 //! delete and write), and nobody waits for a deletion. Where something never stands still, the rest counts after
 //! [`PATIENCE`]; what moved, and what is missing, is an error of its own file.
@@ -47,13 +48,7 @@ impl Settling {
             return Some(next);
         }
         let earlier = std::mem::replace(&mut self.last, next);
-        match (&earlier.reading, &self.last.reading) {
-            (Ok(earlier), Ok(later)) if late => {
-                let reading = Ok(without_moving(earlier, later, delivered));
-                Some(Scan { reading, directories: self.last.directories.clone() })
-            }
-            _ => None,
-        }
+        if late { without_moving(&earlier, &self.last, delivered) } else { None }
     }
 }
 
@@ -62,18 +57,23 @@ fn lost<'a>(delivered: &'a Reading, reading: &'a Reading) -> impl Iterator<Item 
     delivered.files.keys().filter(|path| !reading.files.contains_key(*path))
 }
 
-/// `later`, with each path on which `earlier` differs, or which is lost, as an error.
-fn without_moving(earlier: &Reading, later: &Reading, delivered: &Reading) -> Reading {
+/// `later`, with each path on which `earlier` differs, or which is lost, as an error. `None` if a root was not read.
+fn without_moving(earlier: &Scan, later: &Scan, delivered: &Reading) -> Option<Scan> {
     let mut still = later.clone();
-    let paths = earlier.files.keys().chain(earlier.errors.keys()).chain(later.files.keys()).chain(later.errors.keys());
+    let (Ok(before), Ok(after), Ok(reading)) = (&earlier.reading, &later.reading, &mut still.reading) else {
+        return None;
+    };
+    let paths = [before, after].into_iter().flat_map(|reading| reading.files.keys().chain(reading.errors.keys()));
     let moved = paths.filter(|&path| {
-        earlier.files.get(path) != later.files.get(path) || earlier.errors.get(path) != later.errors.get(path)
+        before.files.get(path) != after.files.get(path)
+            || before.errors.get(path) != after.errors.get(path)
+            || earlier.stamps.get(path) != later.stamps.get(path)
     });
-    for path in moved.chain(lost(delivered, later)) {
-        still.files.remove(path);
-        still.errors.insert(Arc::clone(path), FileError::Unsettled);
+    for path in moved.chain(lost(delivered, after)) {
+        reading.files.remove(path);
+        reading.errors.insert(Arc::clone(path), FileError::Unsettled);
     }
-    still
+    Some(still)
 }
 
 #[cfg(test)]

@@ -8,12 +8,12 @@ fn reading(files: &[(&str, &str)]) -> Reading {
 }
 
 fn scan(files: &[(&str, &str)]) -> Scan {
-    Scan { reading: Ok(reading(files)), directories: BTreeMap::new() }
+    Scan { reading: Ok(reading(files)), stamps: BTreeMap::new(), directories: BTreeMap::new() }
 }
 
 fn missing() -> Scan {
     let error = RootError { root: "/conf".into(), reason: "gone".into() };
-    Scan { reading: Err(error), directories: BTreeMap::new() }
+    Scan { reading: Err(error), stamps: BTreeMap::new(), directories: BTreeMap::new() }
 }
 
 #[test]
@@ -61,6 +61,21 @@ fn what_never_stands_still_does_not_hold_up_the_rest() {
     assert_eq!(counted.files, reading(&[("a", "2")]).files);
     let unsettled = ["appearing", "gone", "moving"].map(|path| (path.into(), FileError::Unsettled));
     assert_eq!(counted.errors, unsettled.into());
+}
+
+#[test]
+fn the_same_text_written_again_is_not_still() {
+    let written_at = |second| {
+        let mut scan = scan(&[("a", "2"), ("b", "2")]);
+        scan.stamps.insert("a".into(), (1, 1, [second, 0, second, 0]));
+        scan
+    };
+    let mut settling = Settling::new(written_at(1));
+    assert_eq!(settling.take(written_at(2), &Reading::default(), false), None);
+    let late = settling.take(written_at(3), &Reading::default(), true).unwrap().reading.unwrap();
+    assert_eq!(late.errors, [("a".into(), FileError::Unsettled)].into());
+    assert_eq!(late.files, reading(&[("b", "2")]).files);
+    assert_eq!(settling.take(written_at(3), &Reading::default(), false), Some(written_at(3)));
 }
 
 #[test]
