@@ -6,8 +6,8 @@
 //! microseconds, and a watch that was lost with its directory, or taken from us by a late event of the directory's
 //! predecessor, is back. Without events at all (limits, network file systems) the periodic scan goes on.
 //!
-//! Runs on a thread of its own. `notify` answers nobody while events come in faster than it can read them, and a scan
-//! must not wait for that.
+//! Runs on a thread of its own: `notify` answers between events only (0.1 ms for a directory when all is quiet, 10 ms
+//! seen in a storm), and a scan should not wait for that.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
