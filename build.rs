@@ -1,6 +1,8 @@
 //! Build-time products: the slim discovery messages and services of `proto/`, and the descriptor set of the whole
 //! Envoy API that the `envoy-types` package ships, without the comments it carries.
 
+#![expect(clippy::disallowed_methods, reason = "cargo speaks to a build script through its environment")]
+
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -20,6 +22,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         .build_client(true)
         .bytes(".google.protobuf.Any")
         .extern_path(".google.protobuf.Struct", "::prost_types::Struct")
+        .extern_path(".google.protobuf.Value", "::prost_types::Value")
+        .extern_path(".google.protobuf.ListValue", "::prost_types::ListValue")
+        .extern_path(".google.protobuf.NullValue", "::prost_types::NullValue")
         .compile_well_known_types(true)
         .btree_map(".")
         .include_file("discovery.rs")

@@ -1,0 +1,134 @@
+//! Takes the address, and serves on it until told to stop.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use futures::{Stream, stream};
+use thiserror::Error;
+use tokio::net::{TcpListener, TcpStream};
+use tonic::service::Routes;
+use tonic::transport::Server;
+use tonic_health::pb::health_server::SERVICE_NAME as HEALTH;
+use tonic_reflection::pb::v1::server_reflection_server::SERVICE_NAME as REFLECTION;
+use tonic_reflection::pb::v1alpha::server_reflection_server::SERVICE_NAME as REFLECTION_ALPHA;
+use tracing::warn;
+
+use super::discovery::Discovery;
+use super::status::ClientStatus;
+use super::stop::Stop;
+use super::stream::Environment;
+use super::{Config, discovery, health, limits, status};
+
+/// The whole Envoy API: whoever describes our services can also read the resources in their `Any`s.
+static ENVOY: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/envoy.bin"));
+
+/// Why there is no gRPC server.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// The address cannot be listened on: in use, not of this machine, or not permitted.
+    #[error("cannot listen for xDS on {address}: {source}")]
+    Listen {
+        /// As configured.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The descriptors built into this binary cannot be served.
+    #[error("cannot set up gRPC reflection: {0}")]
+    Reflection(#[from] tonic_reflection::server::Error),
+    /// The server ended by itself.
+    #[error("the gRPC server failed: {0}")]
+    Transport(#[from] tonic::transport::Error),
+}
+
+/// A server that has its address and serves nobody yet; clients that connect wait.
+pub struct Bound {
+    /// Where it listens, with the port that was picked for port 0.
+    pub addr: SocketAddr,
+    listener: TcpListener,
+    config: Config,
+}
+
+/// Takes the address.
+pub async fn bind(config: Config) -> Result<Bound, Error> {
+    let address = config.listen;
+    let refused = |source| Error::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(refused)?;
+    let addr = listener.local_addr().map_err(refused)?;
+    Ok(Bound { addr, listener, config })
+}
+
+impl Bound {
+    /// Serves until `shutdown`, then ends every stream with UNAVAILABLE and returns when the connections are closed,
+    /// at the latest a few seconds later.
+    pub async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
+        let Self { listener, config, .. } = self;
+        let (stopper, stop) = Stop::new();
+        let (reporter, health) = tonic_health::server::health_reporter();
+        let world = config.world.clone();
+        let loaded = world.borrow().is_some();
+        health::announce(&reporter, loaded).await;
+
+        let mut routes = Routes::builder();
+        ClientStatus { fleet: config.fleet.clone(), stop: stop.clone() }.register(&mut routes);
+        Discovery(Arc::new(Environment { config, stop: stop.clone(), next_stream: AtomicU64::new(0) }))
+            .register(&mut routes);
+        routes.add_service(health).add_service(reflection().build_v1()?).add_service(reflection().build_v1alpha()?);
+
+        let server = Server::builder()
+            .http2_keepalive_interval(Some(limits::KEEPALIVE_INTERVAL))
+            .http2_keepalive_timeout(Some(limits::KEEPALIVE_TIMEOUT))
+            .max_concurrent_streams(limits::CONCURRENT_STREAMS)
+            .add_routes(routes.routes())
+            .serve_with_incoming_shutdown(incoming(listener), async {
+                shutdown.await;
+                stopper.send_replace(true);
+            });
+        tokio::select! {
+            ended = server => ended.map_err(Error::Transport),
+            never = health::follow(reporter, world, stop.clone()) => match never {},
+            () = grace(stop) => Ok(()),
+        }
+    }
+}
+
+async fn grace(mut stop: Stop) {
+    stop.wait().await;
+    tokio::time::sleep(limits::SHUTDOWN_GRACE).await;
+}
+
+/// Accepts for ever. A failed accept says nothing of the next one, so it ends nothing.
+fn incoming(listener: TcpListener) -> impl Stream<Item = io::Result<TcpStream>> {
+    stream::unfold(listener, |listener| async {
+        let mut failing = false;
+        loop {
+            match listener.accept().await {
+                Ok((connection, _)) => {
+                    // Without it an acknowledgement waits for the next packet of ours (Nagle's algorithm).
+                    drop(connection.set_nodelay(true));
+                    return Some((Ok(connection), listener));
+                }
+                Err(error) => {
+                    if !failing {
+                        warn!(%error, "cannot accept connections");
+                        failing = true;
+                    }
+                    tokio::time::sleep(limits::ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    })
+}
+
+fn reflection() -> tonic_reflection::server::Builder<'static> {
+    let own = [status::NAME, HEALTH, REFLECTION, REFLECTION_ALPHA];
+    let builder = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(ENVOY)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET);
+    discovery::NAMES.into_iter().chain(own).fold(builder, tonic_reflection::server::Builder::with_service_name)
+}

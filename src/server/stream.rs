@@ -1,0 +1,272 @@
+//! The task of one discovery stream: it owns the stream's session and moves bytes between it and the transport.
+//!
+//! Requests are read whether or not the client reads (a client that is not read from fills the connection with small
+//! frames until h2 ends it); responses are pulled from the session only when there is room, so a slow client is sent
+//! the newest state next and never a queue of old ones. Spawned by [`super::discovery`], one per call.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tonic::{Status, Streaming};
+use tracing::{debug, info};
+
+use super::proto::envoy::service::discovery::v3 as discovery;
+use super::report::{Presence, ask};
+use super::stop::{Stop, shutting_down};
+use super::wire::{self, Inbound, Outbound};
+use super::{Config, limits};
+use crate::fleet::{Message, StreamEvent, StreamId};
+use crate::xds::{Assignment, Node, Request, ResourceType, Session, Settings, Variant};
+
+/// The response that waits while the one before it is on its way. More room would only hold stale ones.
+pub(super) const ROOM: usize = 1;
+
+/// Why most streams end, in the words the fleet is shown.
+const DISCONNECTED: &str = "the client disconnected";
+
+/// What all streams of the server share.
+pub(super) struct Environment {
+    pub(super) config: Config,
+    /// The end of the server.
+    pub(super) stop: Stop,
+    /// The next [`StreamId`].
+    pub(super) next_stream: AtomicU64,
+}
+
+/// One call, as the transport hands it over.
+pub(super) struct Call<Q, P> {
+    pub(super) inbound: Streaming<Q>,
+    pub(super) outbound: mpsc::Sender<Result<P, Status>>,
+    pub(super) variant: Variant,
+    /// The one type of a stream that is not aggregated.
+    pub(super) only: Option<ResourceType>,
+    pub(super) peer: String,
+}
+
+/// Serves one call to its end.
+pub(super) async fn run<Q, P>(environment: Arc<Environment>, call: Call<Q, P>)
+where
+    Q: Into<Inbound>,
+    P: Outbound,
+{
+    let outbound = call.outbound.clone();
+    if let Err(status) = serve(&environment, call).await {
+        // The session is gone by now; what waits for room is the status alone, until the client reads or leaves.
+        drop(outbound.send(Err(status)).await);
+    }
+}
+
+async fn serve<Q, P>(environment: &Environment, mut call: Call<Q, P>) -> Result<(), Status>
+where
+    Q: Into<Inbound>,
+    P: Outbound,
+{
+    let mut stop = environment.stop.clone();
+    let mut first: Inbound = tokio::select! {
+        message = call.inbound.message() => match message? {
+            Some(message) => message.into(),
+            None => return Ok(()),
+        },
+        () = call.outbound.closed() => return Ok(()),
+        () = stop.wait() => return Err(shutting_down()),
+    };
+    let (mut conversation, presence) = match Conversation::open(environment, &call, first.node.take()).await {
+        Ok(opened) => opened,
+        Err(status) => {
+            info!(peer = call.peer, code = ?status.code(), reason = status.message(), "stream refused");
+            return Err(status);
+        }
+    };
+    let end = conversation.run(&mut call, first, &presence).await;
+    let reason = end.as_ref().copied().unwrap_or_else(Status::message);
+    debug!(peer = call.peer, node = ?conversation.node.id, reason, "stream closed");
+    presence.close(reason);
+    end.map(drop)
+}
+
+/// A stream whose node is known.
+struct Conversation<'a> {
+    environment: &'a Environment,
+    world: super::World,
+    variant: Variant,
+    only: Option<ResourceType>,
+    peer: String,
+    node: Node,
+    group: Arc<str>,
+    session: Session,
+    names: limits::Names,
+    /// Whether a type nobody serves has been logged.
+    unknown_logged: bool,
+}
+
+impl<'a> Conversation<'a> {
+    /// Takes the node from the first message and nowhere else; later ones may leave it out.
+    async fn open<Q, P>(
+        environment: &'a Environment,
+        call: &Call<Q, P>,
+        node: Option<discovery::Node>,
+    ) -> Result<(Self, Presence), Status> {
+        let node = match node {
+            Some(node) if !node.id.is_empty() => node,
+            Some(_) => return Err(Status::invalid_argument("the first message of a stream needs a node with an id")),
+            None => return Err(Status::invalid_argument("the first message of a stream needs a node")),
+        };
+        limits::check_node(&node)?;
+        let node = wire::node(node);
+
+        let Config { fleet, clock, ack_timeout, ordered, .. } = &environment.config;
+        let mut world = environment.config.world.clone();
+        let assign = world.borrow_and_update().clone().ok_or_else(not_loaded)?;
+        let Assignment { group, snapshot } = assign.assign(&node);
+
+        let settings = Settings {
+            variant: call.variant,
+            client: wire::client_kind(&node),
+            aggregated: call.only.is_none(),
+            ack_timeout: *ack_timeout,
+            ordered: *ordered,
+        };
+        let rejections = ask(fleet, |reply| Message::Rejections(node.id.clone(), reply)).await?;
+        let mut session = Session::new(settings, rejections);
+        session.handle_snapshot(clock(), snapshot);
+
+        let conversation = Self {
+            environment,
+            world,
+            variant: call.variant,
+            only: call.only,
+            peer: call.peer.clone(),
+            node,
+            group,
+            session,
+            names: limits::Names::default(),
+            unknown_logged: false,
+        };
+        let stream = StreamId(environment.next_stream.fetch_add(1, Ordering::Relaxed));
+        let presence = Presence::open(stream, fleet.clone(), conversation.opened()).await?;
+        debug!(peer = call.peer, node = ?conversation.node.id, "stream opened");
+        Ok((conversation, presence))
+    }
+
+    /// Runs until the client leaves, which is `Ok` with the reason, or the stream has to end with a status.
+    async fn run<Q, P>(
+        &mut self,
+        call: &mut Call<Q, P>,
+        first: Inbound,
+        presence: &Presence,
+    ) -> Result<&'static str, Status>
+    where
+        Q: Into<Inbound>,
+        P: Outbound,
+    {
+        let mut stop = self.environment.stop.clone();
+        self.handle(first)?;
+        // When the session last had nothing to send; `None` while it may have, and the thing to wait for is room.
+        let mut idle_since = None;
+        loop {
+            self.report(presence).await?;
+            // Asked from that time on, so that no deadline falls between the poll and the question.
+            let deadline = idle_since.and_then(|since| self.session.next_deadline(since));
+            let pause = deadline.map(|deadline| deadline.saturating_sub(self.now()));
+            tokio::select! {
+                message = call.inbound.message() => match message {
+                    Ok(Some(message)) => {
+                        self.handle(message.into())?;
+                        idle_since = None;
+                    }
+                    Ok(None) => return Ok("the client ended the stream"),
+                    Err(_) if call.outbound.is_closed() => return Ok(DISCONNECTED),
+                    Err(status) => {
+                        let words = format!("cannot read requests: {}", status.message());
+                        return Err(Status::new(status.code(), words));
+                    }
+                },
+                changed = self.world.changed() => {
+                    changed.map_err(|_| shutting_down())?;
+                    self.take_world(presence).await?;
+                    idle_since = None;
+                }
+                room = call.outbound.reserve(), if idle_since.is_none() => {
+                    let Ok(room) = room else { return Ok(DISCONNECTED) };
+                    let now = self.now();
+                    match self.session.poll_response(now) {
+                        Some(response) => room.send(Ok(P::frame(response, &self.environment.config.instance))),
+                        None => idle_since = Some(now),
+                    }
+                }
+                () = tokio::time::sleep(pause.unwrap_or_default()), if pause.is_some() => idle_since = None,
+                () = call.outbound.closed() => return Ok(DISCONNECTED),
+                () = stop.wait() => return Err(shutting_down()),
+            }
+        }
+    }
+
+    /// Hands the session what concerns a type that is served here.
+    fn handle(&mut self, inbound: Inbound) -> Result<(), Status> {
+        let Inbound { node: _, type_url, nonce, error, body } = inbound;
+        let Some(ty) = resolve(self.only, &type_url)? else {
+            if !self.unknown_logged {
+                debug!(peer = self.peer, node = ?self.node.id, ?type_url, "asked for a type that is not served");
+                self.unknown_logged = true;
+            }
+            return Ok(());
+        };
+        self.names.take(ty, &body)?;
+        self.session.handle_request(self.now(), Request { ty, nonce, error, body });
+        Ok(())
+    }
+
+    /// Takes what the newest world has for this node. A world that is taken away leaves everything as it is.
+    async fn take_world(&mut self, presence: &Presence) -> Result<(), Status> {
+        let Some(assign) = self.world.borrow_and_update().clone() else { return Ok(()) };
+        let Assignment { group, snapshot } = assign.assign(&self.node);
+        self.session.handle_snapshot(self.now(), snapshot);
+        if group != self.group {
+            self.group = group;
+            presence.tell(self.opened()).await?;
+        }
+        Ok(())
+    }
+
+    async fn report(&mut self, presence: &Presence) -> Result<(), Status> {
+        while let Some(event) = self.session.poll_event() {
+            presence.tell(StreamEvent::Session(event)).await?;
+        }
+        Ok(())
+    }
+
+    fn now(&self) -> Duration {
+        (self.environment.config.clock)()
+    }
+
+    fn opened(&self) -> StreamEvent {
+        let Node { id, cluster, user_agent_name, user_agent_version, .. } = &self.node;
+        StreamEvent::Opened {
+            node: id.clone(),
+            cluster: cluster.clone(),
+            group: self.group.to_string(),
+            user_agent: format!("{user_agent_name} {user_agent_version}").trim().to_owned(),
+            variant: self.variant,
+            peer: self.peer.clone(),
+        }
+    }
+}
+
+/// Why a stream is refused before the first full load: an empty answer would delete what the proxy has.
+pub(super) fn not_loaded() -> Status {
+    Status::unavailable("no configuration has been loaded yet")
+}
+
+/// The type a request speaks of; `None` for one that nobody serves, which on an aggregated stream is no error.
+fn resolve(only: Option<ResourceType>, type_url: &str) -> Result<Option<ResourceType>, Status> {
+    match only {
+        Some(ty) if type_url.is_empty() || ResourceType::from_type_url(type_url) == Some(ty) => Ok(Some(ty)),
+        Some(ty) => Err(Status::invalid_argument(format!("this stream serves {}, not {type_url:?}", ty.type_url()))),
+        None if type_url.is_empty() => {
+            Err(Status::invalid_argument("a request on an aggregated stream needs a type_url"))
+        }
+        None => Ok(ResourceType::from_type_url(type_url)),
+    }
+}

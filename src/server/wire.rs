@@ -1,0 +1,274 @@
+//! Between the messages of the wire and the values of [`crate::xds`]; no rule of the protocol lives here.
+//!
+//! The two variants meet in [`Inbound`] and [`Outbound`], so that one stream task serves both. Bodies of resources are
+//! shared, never copied, up to the codec.
+
+use std::collections::BTreeMap;
+
+use prost_types::value::Kind;
+
+use super::proto::envoy::service::discovery::v3 as discovery;
+use super::proto::google::protobuf::Any;
+use crate::xds::{ClientKind, Node, RequestBody, Resource, ResourceType, Response};
+
+/// Integers up to here are exact in the doubles that protobuf's `Struct` holds: 2^53.
+const EXACT_INTEGER: f64 = 9_007_199_254_740_992.0;
+
+/// A request of either variant, before anything in it is judged.
+#[derive(Debug, PartialEq)]
+pub(super) struct Inbound {
+    pub(super) node: Option<discovery::Node>,
+    pub(super) type_url: String,
+    pub(super) nonce: String,
+    pub(super) error: Option<String>,
+    pub(super) body: RequestBody,
+}
+
+impl From<discovery::DiscoveryRequest> for Inbound {
+    fn from(request: discovery::DiscoveryRequest) -> Self {
+        let discovery::DiscoveryRequest { version_info, node, resource_names, type_url, response_nonce, error_detail } =
+            request;
+        Self {
+            node,
+            type_url,
+            nonce: response_nonce,
+            error: error_detail.map(error_words),
+            body: RequestBody::Sotw { version: version_info, names: resource_names },
+        }
+    }
+}
+
+impl From<discovery::DeltaDiscoveryRequest> for Inbound {
+    fn from(request: discovery::DeltaDiscoveryRequest) -> Self {
+        let discovery::DeltaDiscoveryRequest {
+            node,
+            type_url,
+            resource_names_subscribe,
+            resource_names_unsubscribe,
+            initial_resource_versions,
+            response_nonce,
+            error_detail,
+        } = request;
+        Self {
+            node,
+            type_url,
+            nonce: response_nonce,
+            error: error_detail.map(error_words),
+            body: RequestBody::Delta {
+                subscribe: resource_names_subscribe,
+                unsubscribe: resource_names_unsubscribe,
+                initial: initial_resource_versions,
+            },
+        }
+    }
+}
+
+/// The presence of `error_detail` is what makes a NACK, so a client that gives no reason still NACKs.
+fn error_words(status: discovery::Status) -> String {
+    if status.message.is_empty() { format!("no reason given (code {})", status.code) } else { status.message }
+}
+
+/// A response of one variant, ready for the codec.
+pub(super) trait Outbound: Send + 'static {
+    /// Frames a session's response; `identifier` becomes `control_plane.identifier`.
+    fn frame(response: Response, identifier: &str) -> Self;
+}
+
+impl Outbound for discovery::DiscoveryResponse {
+    /// `removed` has no place in this variant: a deletion is an omission.
+    fn frame(response: Response, identifier: &str) -> Self {
+        let type_url = response.ty.type_url();
+        Self {
+            version_info: response.version.to_string(),
+            resources: response.resources.iter().map(|resource| any(&type_url, resource)).collect(),
+            type_url,
+            nonce: response.nonce.to_string(),
+            control_plane: Some(discovery::ControlPlane { identifier: identifier.to_owned() }),
+        }
+    }
+}
+
+impl Outbound for discovery::DeltaDiscoveryResponse {
+    fn frame(response: Response, identifier: &str) -> Self {
+        let type_url = response.ty.type_url();
+        let resource = |resource: &Resource| discovery::Resource {
+            version: resource.version.to_string(),
+            resource: Some(any(&type_url, resource)),
+            name: resource.name.to_string(),
+            // A virtual host has to repeat the name it was asked for by, or the waiting request is never resumed:
+            // https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_conn_man/vhds
+            aliases: match response.ty {
+                ResourceType::VirtualHost => vec![resource.name.to_string()],
+                _ => Vec::new(),
+            },
+        };
+        Self {
+            system_version_info: response.version.to_string(),
+            resources: response.resources.iter().map(|shared| resource(shared)).collect(),
+            nonce: response.nonce.to_string(),
+            removed_resources: response.removed.iter().map(ToString::to_string).collect(),
+            control_plane: Some(discovery::ControlPlane { identifier: identifier.to_owned() }),
+            type_url,
+        }
+    }
+}
+
+fn any(type_url: &str, resource: &Resource) -> Any {
+    Any { type_url: type_url.to_owned(), value: resource.body.clone() }
+}
+
+/// The node as this server looks at it.
+pub(super) fn node(node: discovery::Node) -> Node {
+    let version = node.user_agent_build_version.and_then(|build| build.version);
+    let locality = node.locality.unwrap_or_default();
+    Node {
+        id: node.id,
+        cluster: node.cluster,
+        metadata: node.metadata.map(object).unwrap_or_default(),
+        region: locality.region,
+        zone: locality.zone,
+        sub_zone: locality.sub_zone,
+        user_agent_name: node.user_agent_name,
+        user_agent_version: match version {
+            Some(v) => format!("{}.{}.{}", v.major_number, v.minor_number, v.patch),
+            None => node.user_agent_version,
+        },
+    }
+}
+
+/// Whose implementation of the protocol speaks.
+pub(super) fn client_kind(node: &Node) -> ClientKind {
+    if node.user_agent_name == "envoy" { ClientKind::Envoy } else { ClientKind::Other }
+}
+
+fn object(fields: prost_types::Struct) -> BTreeMap<String, serde_json::Value> {
+    fields.fields.into_iter().map(|(key, value)| (key, json(value))).collect()
+}
+
+/// Depth is bounded by the decoder, which refuses messages nested deeper than 100.
+fn json(value: prost_types::Value) -> serde_json::Value {
+    match value.kind {
+        None | Some(Kind::NullValue(_)) => serde_json::Value::Null,
+        Some(Kind::BoolValue(value)) => value.into(),
+        Some(Kind::StringValue(value)) => value.into(),
+        Some(Kind::NumberValue(value)) => number(value),
+        Some(Kind::ListValue(list)) => list.values.into_iter().map(json).collect(),
+        Some(Kind::StructValue(fields)) => object(fields).into_iter().collect(),
+    }
+}
+
+/// As protobuf's JSON mapping prints it: 3, not 3.0, because selectors compare text.
+fn number(value: f64) -> serde_json::Value {
+    if value.fract() == 0.0 && value.abs() <= EXACT_INTEGER {
+        #[expect(clippy::cast_possible_truncation, reason = "an integer within 2^53")]
+        let integer = value as i64;
+        integer.into()
+    } else {
+        value.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+    use serde_json::json;
+
+    use super::*;
+    use crate::xds::Version;
+
+    fn response(ty: ResourceType) -> Response {
+        Response {
+            ty,
+            nonce: 7,
+            version: Version::of(b"set"),
+            resources: vec![Arc::new(Resource::new("blue", Bytes::from_static(b"body")))],
+            removed: vec!["green".into()],
+        }
+    }
+
+    #[test]
+    fn sotw_request_keeps_every_field() {
+        let inbound = Inbound::from(discovery::DiscoveryRequest {
+            version_info: "v".into(),
+            node: Some(discovery::Node { id: "n".into(), ..Default::default() }),
+            resource_names: vec!["a".into(), String::new()],
+            type_url: "t".into(),
+            response_nonce: "not a number".into(),
+            error_detail: Some(discovery::Status { code: 13, message: "bad".into() }),
+        });
+        assert_eq!(inbound.node.map(|node| node.id), Some("n".into()));
+        assert_eq!((&*inbound.type_url, &*inbound.nonce), ("t", "not a number"));
+        assert_eq!(inbound.error.as_deref(), Some("bad"));
+        assert_eq!(inbound.body, RequestBody::Sotw { version: "v".into(), names: vec!["a".into(), String::new()] });
+    }
+
+    #[test]
+    fn a_nack_without_words_stays_a_nack() {
+        let inbound = Inbound::from(discovery::DeltaDiscoveryRequest {
+            initial_resource_versions: [("a".to_owned(), "1".to_owned())].into(),
+            error_detail: Some(discovery::Status { code: 3, message: String::new() }),
+            ..Default::default()
+        });
+        assert_eq!(inbound.error.as_deref(), Some("no reason given (code 3)"));
+        let RequestBody::Delta { initial, .. } = inbound.body else { panic!("not delta") };
+        assert_eq!(initial, [("a".to_owned(), "1".to_owned())].into());
+    }
+
+    #[test]
+    fn frames_share_the_body_and_carry_the_nonce_as_decimal_text() {
+        let source = response(ResourceType::Cluster);
+        let body = source.resources[0].body.as_ptr();
+        let sotw = discovery::DiscoveryResponse::frame(source.clone(), "serin-1");
+        assert_eq!((&*sotw.nonce, &*sotw.version_info), ("7", &*Version::of(b"set").to_string()));
+        assert_eq!(sotw.resources[0].type_url, sotw.type_url);
+        assert_eq!(sotw.resources[0].value.as_ptr(), body);
+        assert_eq!(sotw.control_plane.map(|c| c.identifier), Some("serin-1".into()));
+
+        let delta = discovery::DeltaDiscoveryResponse::frame(source, "serin-1");
+        assert_eq!(delta.removed_resources, ["green"]);
+        assert_eq!((&*delta.resources[0].name, &*delta.nonce), ("blue", "7"));
+        assert_eq!(delta.resources[0].version, Version::of(b"body").to_string());
+        assert!(delta.resources[0].aliases.is_empty());
+        assert_eq!(delta.resources[0].resource.as_ref().map(|any| any.value.as_ptr()), Some(body));
+    }
+
+    #[test]
+    fn a_virtual_host_repeats_its_name_as_alias() {
+        let delta = discovery::DeltaDiscoveryResponse::frame(response(ResourceType::VirtualHost), "");
+        assert_eq!(delta.resources[0].aliases, ["blue"]);
+    }
+
+    #[test]
+    fn node_metadata_becomes_json_with_whole_numbers_whole() {
+        let value = |kind| prost_types::Value { kind: Some(kind) };
+        let list = prost_types::ListValue { values: vec![value(Kind::NullValue(0)), value(Kind::BoolValue(true))] };
+        let wire = discovery::Node {
+            id: "edge-1".into(),
+            metadata: Some(prost_types::Struct {
+                fields: [
+                    ("whole".to_owned(), value(Kind::NumberValue(-3.0))),
+                    ("part".to_owned(), value(Kind::NumberValue(0.5))),
+                    ("none".to_owned(), value(Kind::NumberValue(f64::NAN))),
+                    ("list".to_owned(), value(Kind::ListValue(list))),
+                ]
+                .into(),
+            }),
+            locality: Some(discovery::Locality { zone: "z".into(), ..Default::default() }),
+            user_agent_name: "envoy".into(),
+            user_agent_build_version: Some(discovery::BuildVersion {
+                version: Some(discovery::SemanticVersion { major_number: 1, minor_number: 40, patch: 0 }),
+            }),
+            ..Default::default()
+        };
+        let node = node(wire);
+        assert_eq!(
+            serde_json::to_value(&node.metadata).unwrap(),
+            json!({"list": [null, true], "none": null, "part": 0.5, "whole": -3})
+        );
+        assert_eq!((&*node.zone, &*node.user_agent_version), ("z", "1.40.0"));
+        assert_eq!(client_kind(&node), ClientKind::Envoy);
+        assert_eq!(client_kind(&Node::default()), ClientKind::Other);
+    }
+}
