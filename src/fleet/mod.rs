@@ -2,7 +2,8 @@
 //!
 //! Pure: events go in with the time, counting is O(1) per event, and [`Fleet::view`] is what people are shown.
 
-use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -119,9 +120,64 @@ pub enum Message {
     Rejections(String, Reply<Vec<Rejection>>),
 }
 
-/// The fold.
+#[cfg(test)]
+mod tests;
+
+/// How many nodes that have gone are remembered, so that people can see what they last had. Bounds memory against
+/// clients that make up a new id each time.
+const MAX_GONE: usize = 1_000;
+
+/// One type on one stream.
+#[derive(Debug, Clone)]
+struct TypeState {
+    status: Status,
+    since: Duration,
+    version: Option<Version>,
+    nonce: Option<u64>,
+    error: Option<String>,
+    resources: Vec<String>,
+    settled: Option<Version>,
+}
+
+/// One stream, or what is left of it.
+#[derive(Debug, Clone)]
+struct Stream {
+    node: String,
+    cluster: String,
+    group: String,
+    user_agent: String,
+    variant: Variant,
+    peer: String,
+    types: [Option<TypeState>; ResourceType::COUNT],
+}
+
+/// One node: its streams, and what it leaves behind when it goes.
 #[derive(Debug, Default)]
-pub struct Fleet {}
+struct Node {
+    /// Oldest first; two of an aggregated client while the older one dies.
+    streams: Vec<StreamId>,
+    since: Duration,
+    /// The last stream that ended, and why.
+    last: Option<(Stream, String)>,
+    rejections: Vec<Rejection>,
+}
+
+/// How many streams of a group asked for a type, and how many have settled on which version.
+#[derive(Debug, Default)]
+struct Count {
+    asked: usize,
+    settled: BTreeMap<Version, usize>,
+}
+
+/// The fold. Counting is O(log of what there is) per event: no event walks the fleet.
+#[derive(Debug, Default)]
+pub struct Fleet {
+    streams: BTreeMap<StreamId, Stream>,
+    nodes: BTreeMap<String, Node>,
+    /// Nodes without a stream, longest gone first.
+    gone: BTreeSet<(Duration, String)>,
+    counts: BTreeMap<(String, ResourceType), Count>,
+}
 
 impl Fleet {
     /// Takes one message.
@@ -133,25 +189,228 @@ impl Fleet {
         }
     }
 
-    /// Takes one event of one stream.
-    pub fn handle(&mut self, _now: Duration, _stream: StreamId, _event: StreamEvent) {}
-
-    /// How many connected nodes have settled on `version` of `ty` in `group`, and how many there are that asked for it.
-    #[must_use]
-    pub fn convergence(&self, _group: &str, _ty: ResourceType, _version: Version) -> (usize, usize) {
-        (0, 0)
+    /// Takes one event of one stream. Events of a stream that was never opened, or has ended, are ignored.
+    pub fn handle(&mut self, now: Duration, stream: StreamId, event: StreamEvent) {
+        match event {
+            StreamEvent::Opened { node, cluster, group, user_agent, variant, peer } => {
+                let types = std::array::from_fn(|_| None);
+                self.opened(now, stream, Stream { node, cluster, group, user_agent, variant, peer, types });
+            }
+            StreamEvent::Session(event) => self.session(now, stream, event),
+            StreamEvent::Closed { reason } => self.closed(now, stream, reason),
+        }
     }
 
-    /// What `node` rejected and has not been healed of, for the next session it opens.
+    /// How many streams have settled on `version` of `ty` in `group`, and how many there are that asked for it.
     #[must_use]
-    pub fn rejections(&self, _node: &str) -> Vec<Rejection> {
-        Vec::new()
+    pub fn convergence(&self, group: &str, ty: ResourceType, version: Version) -> (usize, usize) {
+        let count = self.counts.get(&(group.to_owned(), ty));
+        count.map_or((0, 0), |count| (count.settled.get(&version).copied().unwrap_or(0), count.asked))
+    }
+
+    /// What `node` rejected and has not been forgiven, for the next session it opens.
+    #[must_use]
+    pub fn rejections(&self, node: &str) -> Vec<Rejection> {
+        self.nodes.get(node).map(|node| node.rejections.clone()).unwrap_or_default()
     }
 
     /// What people are shown.
     #[must_use]
     pub fn view(&self) -> FleetView {
-        let _: BTreeMap<(), ()> = BTreeMap::new();
-        FleetView::default()
+        FleetView { nodes: self.nodes.iter().filter_map(|(id, node)| self.node_view(id, node)).collect() }
+    }
+
+    /// A stream that is opened again has changed its group.
+    fn opened(&mut self, now: Duration, id: StreamId, mut stream: Stream) {
+        if let Some(before) = self.streams.remove(&id) {
+            self.count_stream(&before, false);
+            stream.types = before.types;
+            for state in stream.types.iter_mut().flatten().filter(|state| state.settled.is_some()) {
+                (state.settled, state.status, state.since) = (None, Status::Stale, now);
+            }
+        } else {
+            let node = self.nodes.entry(stream.node.clone()).or_default();
+            if node.streams.is_empty() {
+                self.gone.remove(&(node.since, stream.node.clone()));
+                node.since = now;
+            }
+            node.streams.push(id);
+            node.last = None;
+        }
+        self.count_stream(&stream, true);
+        self.streams.insert(id, stream);
+    }
+
+    fn closed(&mut self, now: Duration, id: StreamId, reason: String) {
+        let Some(mut stream) = self.streams.remove(&id) else { return };
+        self.count_stream(&stream, false);
+        let Some(node) = self.nodes.get_mut(&stream.node) else { return };
+        node.streams.retain(|other| *other != id);
+        if !node.streams.is_empty() {
+            return;
+        }
+        for state in stream.types.iter_mut().flatten().filter(|state| state.status == Status::Synced) {
+            (state.status, state.since) = (Status::Stale, now);
+        }
+        node.since = now;
+        self.gone.insert((now, stream.node.clone()));
+        node.last = Some((stream, reason));
+        while self.gone.len() > MAX_GONE
+            && let Some((_, longest)) = self.gone.pop_first()
+        {
+            self.nodes.remove(&longest);
+        }
+    }
+
+    fn session(&mut self, now: Duration, id: StreamId, event: Event) {
+        let Some(stream) = self.streams.get_mut(&id) else { return };
+        let node = self.nodes.entry(stream.node.clone()).or_default();
+        let ty = match &event {
+            Event::Nacked { rejection, .. } => rejection.ty,
+            Event::Subscribed { ty }
+            | Event::Sent { ty, .. }
+            | Event::Acked { ty, .. }
+            | Event::Forgiven { ty }
+            | Event::Settled { ty, .. }
+            | Event::Unsettled { ty } => *ty,
+        };
+        let count = self.counts.entry((stream.group.clone(), ty)).or_default();
+        let slot = &mut stream.types[ty.index()];
+        if slot.is_none() {
+            count.asked += 1;
+        }
+        let rejected = node.rejections.iter().rev().find(|rejection| rejection.ty == ty);
+        let state = slot.get_or_insert_with(|| TypeState::asked(now, rejected));
+        let before = state.settled;
+        match event {
+            Event::Subscribed { .. } => {}
+            Event::Sent { .. } if state.status == Status::NotSent => state.turn(Status::Stale, now),
+            Event::Sent { .. } => {}
+            Event::Acked { nonce, version, .. } => {
+                (state.nonce, state.version) = (Some(nonce), Some(version));
+            }
+            Event::Nacked { rejection, .. } => {
+                state.accuse(&rejection);
+                (state.settled, state.since) = (None, now);
+                state.status = Status::Nack;
+                node.rejections.push(rejection);
+            }
+            Event::Forgiven { .. } => {
+                node.rejections.retain(|rejection| rejection.ty != ty);
+                state.turn(Status::Stale, now);
+            }
+            Event::Settled { version, .. } => {
+                (state.error, state.settled) = (None, Some(version));
+                state.resources.clear();
+                state.version.get_or_insert(version);
+                state.turn(Status::Synced, now);
+            }
+            Event::Unsettled { .. } => {
+                state.settled = None;
+                if state.status == Status::Synced {
+                    state.turn(Status::Stale, now);
+                }
+            }
+        }
+        let after = state.settled;
+        if before != after {
+            count.move_settled(before, after);
+        }
+    }
+
+    /// Adds a stream to the counts of its group, or takes it out.
+    fn count_stream(&mut self, stream: &Stream, add: bool) {
+        for ty in ResourceType::ALL {
+            let Some(state) = &stream.types[ty.index()] else { continue };
+            let count = self.counts.entry((stream.group.clone(), ty)).or_default();
+            if add {
+                count.asked += 1;
+                count.move_settled(None, state.settled);
+            } else {
+                count.asked -= 1;
+                count.move_settled(state.settled, None);
+            }
+        }
+    }
+
+    fn node_view(&self, id: &str, node: &Node) -> Option<NodeView> {
+        let live: Vec<&Stream> = node.streams.iter().rev().filter_map(|stream| self.streams.get(stream)).collect();
+        let newest = live.first().copied().or(node.last.as_ref().map(|(stream, _)| stream))?;
+        let shown: Vec<&Stream> = if live.is_empty() { vec![newest] } else { live };
+        // A node may have a stream per type, and for a while an older stream beside the one that replaces it.
+        let state = |ty: ResourceType| shown.iter().find_map(|stream| stream.types[ty.index()].as_ref());
+        Some(NodeView {
+            id: id.to_owned(),
+            cluster: newest.cluster.clone(),
+            group: newest.group.clone(),
+            user_agent: newest.user_agent.clone(),
+            peer: newest.peer.clone(),
+            variant: match newest.variant {
+                Variant::Sotw => "sotw",
+                Variant::Delta => "delta",
+            },
+            connected: !node.streams.is_empty(),
+            since: node.since,
+            reason: node.last.as_ref().map(|(_, reason)| reason.clone()),
+            types: ResourceType::ALL.into_iter().filter_map(|ty| Some(state(ty)?.view(ty))).collect(),
+        })
+    }
+}
+
+impl Count {
+    fn move_settled(&mut self, from: Option<Version>, to: Option<Version>) {
+        if let Some(from) = from
+            && let Entry::Occupied(mut entry) = self.settled.entry(from)
+        {
+            *entry.get_mut() -= 1;
+            if *entry.get() == 0 {
+                entry.remove();
+            }
+        }
+        if let Some(to) = to {
+            *self.settled.entry(to).or_default() += 1;
+        }
+    }
+}
+
+impl TypeState {
+    fn asked(now: Duration, rejected: Option<&Rejection>) -> Self {
+        let mut state = Self {
+            status: Status::NotSent,
+            since: now,
+            version: None,
+            nonce: None,
+            error: None,
+            resources: Vec::new(),
+            settled: None,
+        };
+        if let Some(rejection) = rejected {
+            state.accuse(rejection);
+            state.status = Status::Nack;
+        }
+        state
+    }
+
+    fn turn(&mut self, status: Status, now: Duration) {
+        if self.status != status {
+            (self.status, self.since) = (status, now);
+        }
+    }
+
+    fn accuse(&mut self, rejection: &Rejection) {
+        self.error = Some(rejection.error.clone());
+        self.resources = rejection.suspects.keys().map(ToString::to_string).collect();
+    }
+
+    fn view(&self, ty: ResourceType) -> TypeView {
+        TypeView {
+            ty: ty.short_name(),
+            status: self.status,
+            version: self.version.map(|version| version.to_string()),
+            nonce: self.nonce,
+            since: self.since,
+            error: self.error.clone(),
+            resources: self.resources.clone(),
+        }
     }
 }

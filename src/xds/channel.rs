@@ -165,7 +165,7 @@ impl Channel {
                 if held.good.is_none() && !held.older {
                     rejection.fresh.insert(Arc::clone(name));
                 }
-                (held.version, held.body, held.acked) = (None, None, false);
+                (held.version, held.acked) = (None, false);
             }
         }
         // The words are not stable enough to act on, but where they name a resource they spare the others.
@@ -173,11 +173,12 @@ impl Channel {
         if rejection.named {
             suspects.retain(|(name, _)| mentions(&rejection.error, name));
         }
-        // The others may have been applied.
         for (name, _) in &response.set {
-            if let Some(held) = self.held.get_mut(name)
-                && !suspects.iter().any(|(suspect, _)| suspect == name)
-            {
+            let Some(held) = self.held.get_mut(name) else { continue };
+            if suspects.iter().any(|(suspect, _)| suspect == name) {
+                held.body = None;
+            } else {
+                // It may have been applied.
                 held.older |= held.good.is_none();
             }
         }

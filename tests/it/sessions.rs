@@ -67,10 +67,6 @@ impl World {
         sets.insert(ResourceType::Listener, vec![Arc::new(listener)]);
         Arc::new(Snapshot::new(sets.into_iter().map(|(ty, set)| (ty, Arc::new(TypeSet::new(set))))))
     }
-
-    fn has_bad(&self) -> bool {
-        self.clusters.contains(&Some(3)) || self.routes.iter().any(|(variant, _)| *variant == 3)
-    }
 }
 
 fn world(bad: bool) -> impl Strategy<Value = World> {
