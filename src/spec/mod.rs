@@ -8,9 +8,10 @@ pub mod canonical;
 pub mod descriptor;
 mod diagnostic;
 mod model;
+pub mod suggest;
 pub mod yaml;
 
-pub use diagnostic::{Diagnostic, Severity};
+pub use diagnostic::{Diagnostic, Reporter, Severity};
 pub use model::{
     Backend, Endpoint, FileSpec, NodeIdentity, NodeSelector, Origin, Resource, ResourceKind, Rollout, SpecSet, Split,
     Strategy, TOTAL_WEIGHT, Version,
