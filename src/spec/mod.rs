@@ -7,7 +7,9 @@
 pub mod canonical;
 pub mod descriptor;
 mod diagnostic;
+mod fields;
 mod model;
+pub mod nodes;
 pub mod suggest;
 pub mod yaml;
 
