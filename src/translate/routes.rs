@@ -1,0 +1,61 @@
+//! Puts the split of a rollout in place of each route action that names it.
+//!
+//! A route action may stand anywhere: in a route configuration, a virtual host, a listener's inline routes, a matcher's
+//! route list, an extension's configuration. So the whole message is walked, through every `Any`. Nothing but the
+//! cluster specifier of such an action changes, and an `Any` that holds none keeps its bytes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use envoy_types::pb::envoy::config::route::v3::route_action::ClusterSpecifier;
+use envoy_types::pb::envoy::config::route::v3::weighted_cluster::ClusterWeight;
+use envoy_types::pb::envoy::config::route::v3::{RouteAction, WeightedCluster};
+use envoy_types::pb::google::protobuf::UInt32Value;
+use prost_reflect::{DynamicMessage, ReflectMessage, Value};
+
+use super::unpack;
+use crate::spec::canonical;
+
+/// Full name of the message whose `cluster` may be a rollout.
+pub(super) const ROUTE_ACTION: &str = "envoy.config.route.v3.RouteAction";
+
+/// By rollout: its clusters and their weights in the order of the file. An entry of weight 0 stays, because sticky
+/// users hold their place only while list and total stay the same.
+pub(super) type Splits = BTreeMap<Arc<str>, Arc<[(Arc<str>, u32)]>>;
+
+/// Replaces every route action of `message` that names one of `splits`; tells whether there was one.
+pub(super) fn split(message: &mut DynamicMessage, splits: &Splits) -> bool {
+    if let Some(mut carried) = unpack(message) {
+        let changed = split(&mut carried, splits);
+        if changed {
+            message.set_field_by_name("value", Value::Bytes(canonical::encode(&carried)));
+        }
+        return changed;
+    }
+    let changed = message.descriptor().full_name() == ROUTE_ACTION && split_action(message, splits);
+    message.fields_mut().fold(changed, |changed, (_, value)| split_value(value, splits) || changed)
+}
+
+fn split_value(value: &mut Value, splits: &Splits) -> bool {
+    match value {
+        Value::Message(message) => split(message, splits),
+        Value::List(items) => items.iter_mut().fold(false, |changed, item| split_value(item, splits) || changed),
+        Value::Map(entries) => entries.values_mut().fold(false, |changed, value| split_value(value, splits) || changed),
+        _ => false,
+    }
+}
+
+fn split_action(action: &mut DynamicMessage, splits: &Splits) -> bool {
+    let weights = action.get_field_by_name("cluster").and_then(|name| splits.get(name.as_str()?));
+    let Some(weights) = weights else { return false };
+    let clusters = weights.iter().map(|(name, weight)| ClusterWeight {
+        name: name.to_string(),
+        weight: Some(UInt32Value { value: *weight }),
+        ..ClusterWeight::default()
+    });
+    let weighted = WeightedCluster { clusters: clusters.collect(), ..WeightedCluster::default() };
+    // Merged into the action: both are members of one oneof, so `cluster` goes.
+    let specifier =
+        RouteAction { cluster_specifier: Some(ClusterSpecifier::WeightedClusters(weighted)), ..RouteAction::default() };
+    action.transcode_from(&specifier).is_ok()
+}
