@@ -5,6 +5,7 @@
 //! procedural macro writes is not seen. What is compiled for tests alone is held to no rule but the names of modules.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
 use std::path::Path;
 
 use proc_macro2::{TokenStream, TokenTree};
@@ -389,27 +390,27 @@ fn is_for_tests(attribute: &Attribute) -> bool {
 }
 
 /// The sources of this package.
-fn sources() -> BTreeMap<String, String> {
+fn sources() -> Result<BTreeMap<String, String>, Box<dyn Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut sources = BTreeMap::new();
     let mut folders = vec![root.join("src")];
     while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(&folder).expect("a folder") {
-            let path = entry.expect("an entry").path();
+        for entry in std::fs::read_dir(&folder)? {
+            let path = entry?.path();
             if path.is_dir() {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let name = path.strip_prefix(root).expect("under the root").to_string_lossy().replace('\\', "/");
-                sources.insert(name, std::fs::read_to_string(&path).expect("utf-8"));
+                let name = path.strip_prefix(root)?.to_string_lossy().replace('\\', "/");
+                sources.insert(name, std::fs::read_to_string(&path)?);
             }
         }
     }
-    sources
+    Ok(sources)
 }
 
 #[test]
 fn the_house_stands_as_it_was_drawn() {
-    let sources = sources();
+    let sources = sources().expect("readable sources");
     assert!(sources.len() > 20, "only {} files were read", sources.len());
     let violations = check(&sources);
     assert!(violations.is_empty(), "\n{}\n", violations.join("\n"));

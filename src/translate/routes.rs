@@ -19,29 +19,32 @@ use crate::spec::canonical;
 /// Full name of the message whose `cluster` may be a rollout.
 pub(super) const ROUTE_ACTION: &str = "envoy.config.route.v3.RouteAction";
 
-/// By rollout: its clusters and their weights in the order of the file. An entry of weight 0 stays, because sticky
-/// users hold their place only while list and total stay the same.
-pub(super) type Splits = BTreeMap<Arc<str>, Arc<[(Arc<str>, u32)]>>;
+/// Clusters and their weights in the order of the file. An entry of weight 0 stays, because sticky users hold their
+/// place only while list and total stay the same.
+pub(super) type Weights = Arc<[(Arc<str>, u32)]>;
 
-/// Replaces every route action of `message` that names one of `splits`; tells whether there was one.
-pub(super) fn split(message: &mut DynamicMessage, splits: &Splits) -> bool {
+/// What stands in place of each rollout, by its name.
+pub(super) type Splits = BTreeMap<Arc<str>, Weights>;
+
+/// Replaces every route action of `message` that names one of `splits`; tells how many there were.
+pub(super) fn split(message: &mut DynamicMessage, splits: &Splits) -> usize {
     if let Some(mut carried) = unpack(message) {
-        let changed = split(&mut carried, splits);
-        if changed {
+        let replaced = split(&mut carried, splits);
+        if replaced > 0 {
             message.set_field_by_name("value", Value::Bytes(canonical::encode(&carried)));
         }
-        return changed;
+        return replaced;
     }
-    let changed = message.descriptor().full_name() == ROUTE_ACTION && split_action(message, splits);
-    message.fields_mut().fold(changed, |changed, (_, value)| split_value(value, splits) || changed)
+    let here = message.descriptor().full_name() == ROUTE_ACTION && split_action(message, splits);
+    usize::from(here) + message.fields_mut().map(|(_, value)| split_value(value, splits)).sum::<usize>()
 }
 
-fn split_value(value: &mut Value, splits: &Splits) -> bool {
+fn split_value(value: &mut Value, splits: &Splits) -> usize {
     match value {
         Value::Message(message) => split(message, splits),
-        Value::List(items) => items.iter_mut().fold(false, |changed, item| split_value(item, splits) || changed),
-        Value::Map(entries) => entries.values_mut().fold(false, |changed, value| split_value(value, splits) || changed),
-        _ => false,
+        Value::List(items) => items.iter_mut().map(|item| split_value(item, splits)).sum(),
+        Value::Map(entries) => entries.values_mut().map(|value| split_value(value, splits)).sum(),
+        _ => 0,
     }
 }
 

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use prost_reflect::DynamicMessage;
 
 use super::references::{self, References};
-use super::routes::{self, Splits};
+use super::routes::{self, Splits, Weights};
 use super::{clusters, resource_type};
 use crate::spec::{self, NodeIdentity, NodeSelector, Rollout, SpecSet, Split, canonical, descriptor};
 use crate::xds::{Assign, Assignment, Node, Resource, ResourceType, Snapshot, TypeSet};
@@ -19,13 +19,15 @@ use crate::xds::{Assign, Assignment, Node, Resource, ResourceType, Snapshot, Typ
 /// Where a document stands: path of its file, and its place among the documents of its kind.
 type Place = (Arc<str>, usize);
 
-/// The selectors a node answers to. It is what makes a group: equal audiences see equal documents.
-type Audience = BTreeSet<Arc<NodeSelector>>;
+/// The selectors a node answers to, by their place in [`World::selectors`]. It is what makes a group: equal audiences
+/// see equal documents.
+type Audience = BTreeSet<usize>;
 
 /// One consistent state of everything that is served.
 #[derive(Debug, Default)]
 pub struct World {
-    selectors: Audience,
+    /// Of all documents, each once, in order.
+    selectors: Vec<Arc<NodeSelector>>,
     services: BTreeMap<Place, Service>,
     documents: BTreeMap<Place, Document>,
     /// Written by the first node of each group that asks.
@@ -75,6 +77,8 @@ impl World {
         let of_services = next.services.values().map(|service| &service.source.nodes);
         let of_documents = next.documents.values().map(|document| &document.source.nodes);
         next.selectors = of_services.chain(of_documents).cloned().collect();
+        next.selectors.sort_unstable();
+        next.selectors.dedup();
         next
     }
 
@@ -90,10 +94,19 @@ impl World {
         rendered.collect()
     }
 
+    /// Readable, and the same on every replica: the conditions that the group's nodes fulfil.
+    fn group_name(&self, audience: &Audience) -> Arc<str> {
+        let selectors = audience.iter().filter_map(|place| self.selectors.get(*place));
+        let conditional = selectors.filter(|selector| !selector.is_everything());
+        let names: Vec<String> = conditional.map(|selector| conditions(selector).join(",")).collect();
+        if names.is_empty() { "default".into() } else { names.join("+").into() }
+    }
+
     fn snapshot(&self, audience: &Audience) -> Snapshot {
+        let sees = |nodes| self.selectors.binary_search(nodes).is_ok_and(|place| audience.contains(&place));
         let mut sets: BTreeMap<ResourceType, BTreeMap<Arc<str>, Arc<Resource>>> = BTreeMap::new();
         let mut splits = Splits::new();
-        for service in self.services.values().filter(|service| audience.contains(&service.source.nodes)) {
+        for service in self.services.values().filter(|service| sees(&service.source.nodes)) {
             let (name, weights) = service.split();
             if splits.contains_key(&name) {
                 continue;
@@ -104,16 +117,16 @@ impl World {
                 set.entry(Arc::clone(&resource.name)).or_insert_with(|| Arc::clone(resource));
             }
         }
-        for document in self.documents.values().filter(|document| audience.contains(&document.source.nodes)) {
+        for document in self.documents.values().filter(|document| sees(&document.source.nodes)) {
             let set = sets.entry(resource_type(document.source.kind)).or_default();
             set.entry(Arc::clone(&document.source.name)).or_insert_with(|| document.encoded(&splits));
         }
         // A cluster whose endpoints nobody answers for stays warming until Envoy's fetch timeout: an empty answer ends it.
-        let asked: Vec<_> = sets.get(&ResourceType::Cluster).into_iter().flat_map(BTreeMap::values).cloned().collect();
-        let assignments = sets.entry(ResourceType::Endpoint).or_default();
-        for name in asked.iter().filter_map(|cluster| cluster.endpoints.as_ref()) {
-            let empty = || Arc::new(clusters::assignment(name, &[]));
-            assignments.entry(Arc::clone(name)).or_insert_with(empty);
+        let clusters = sets.get(&ResourceType::Cluster).into_iter().flat_map(BTreeMap::values);
+        let asked: BTreeSet<Arc<str>> = clusters.filter_map(|cluster| cluster.endpoints.clone()).collect();
+        let answered = sets.entry(ResourceType::Endpoint).or_default();
+        for name in asked {
+            answered.entry(name).or_insert_with_key(|name| Arc::new(clusters::assignment(name, &[])));
         }
         Snapshot::new(sets.into_iter().map(|(ty, set)| (ty, Arc::new(TypeSet::new(set.into_values())))))
     }
@@ -122,11 +135,11 @@ impl World {
 impl Assign for World {
     fn assign(&self, node: &Node) -> Assignment {
         let identity = identity(node);
-        let audience: Audience =
-            self.selectors.iter().filter(|selector| selector.matches(&identity)).cloned().collect();
+        let selectors = self.selectors.iter().enumerate();
+        let audience = selectors.filter(|(_, selector)| selector.matches(&identity)).map(|(place, _)| place).collect();
         let mut groups = lock(&self.groups);
         let made = groups.entry(audience).or_insert_with_key(|audience| Assignment {
-            group: group_name(audience),
+            group: self.group_name(audience),
             snapshot: Arc::new(self.snapshot(audience)),
         });
         made.clone()
@@ -137,7 +150,7 @@ impl Assign for World {
 #[derive(Debug)]
 struct Service {
     source: Arc<Rollout>,
-    weights: Arc<[(Arc<str>, u32)]>,
+    weights: Weights,
     /// What serves its versions; does not depend on the weights.
     resources: Arc<[(ResourceType, Arc<Resource>)]>,
 }
@@ -151,7 +164,7 @@ impl Service {
         Self { source: Arc::clone(source), weights, resources }
     }
 
-    fn split(&self) -> (Arc<str>, Arc<[(Arc<str>, u32)]>) {
+    fn split(&self) -> (Arc<str>, Weights) {
         (Arc::clone(&self.source.name), Arc::clone(&self.weights))
     }
 }
@@ -173,7 +186,7 @@ impl Document {
     }
 
     /// The same document, without what was encoded for splits of the past.
-    fn with_only(&self, current: &BTreeSet<(Arc<str>, Arc<[(Arc<str>, u32)]>)>) -> Self {
+    fn with_only(&self, current: &BTreeSet<(Arc<str>, Weights)>) -> Self {
         let mut encoded = lock(&self.encoded).clone();
         encoded.retain(|splits, _| splits.iter().all(|(name, w)| current.contains(&(Arc::clone(name), Arc::clone(w)))));
         Self { source: Arc::clone(&self.source), actions: self.actions.clone(), encoded: Mutex::new(encoded) }
@@ -203,13 +216,6 @@ fn encode(source: &spec::Resource, splits: &Splits) -> Resource {
         resource.clusters = References::of(&message).clusters.into_iter().collect();
     }
     resource
-}
-
-/// Readable, and the same on every replica: the conditions that the group's nodes fulfil.
-fn group_name(audience: &Audience) -> Arc<str> {
-    let conditional = audience.iter().filter(|selector| !selector.is_everything());
-    let names: Vec<String> = conditional.map(|selector| conditions(selector).join(",")).collect();
-    if names.is_empty() { "default".into() } else { names.join("+").into() }
 }
 
 fn conditions(selector: &NodeSelector) -> Vec<String> {
