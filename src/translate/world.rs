@@ -103,10 +103,10 @@ impl World {
     }
 
     fn snapshot(&self, audience: &Audience) -> Snapshot {
-        let sees = |nodes| self.selectors.binary_search(nodes).is_ok_and(|place| audience.contains(&place));
+        let visible = |nodes| self.selectors.binary_search(nodes).is_ok_and(|place| audience.contains(&place));
         let mut sets: BTreeMap<ResourceType, BTreeMap<Arc<str>, Arc<Resource>>> = BTreeMap::new();
         let mut splits = Splits::new();
-        for service in self.services.values().filter(|service| sees(&service.source.nodes)) {
+        for service in self.services.values().filter(|service| visible(&service.source.nodes)) {
             let (name, weights) = service.split();
             if splits.contains_key(&name) {
                 continue;
@@ -117,7 +117,7 @@ impl World {
                 set.entry(Arc::clone(&resource.name)).or_insert_with(|| Arc::clone(resource));
             }
         }
-        for document in self.documents.values().filter(|document| sees(&document.source.nodes)) {
+        for document in self.documents.values().filter(|document| visible(&document.source.nodes)) {
             let set = sets.entry(resource_type(document.source.kind)).or_default();
             set.entry(Arc::clone(&document.source.name)).or_insert_with(|| document.encoded(&splits));
         }
