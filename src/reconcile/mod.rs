@@ -1,1 +1,63 @@
-//! The pure root: inputs in, effects out. It routes and never decides.
+//! The pure root: inputs in, effects out. It routes and never decides: splits come from [`crate::rollout`], resources
+//! from [`crate::translate`]. One task owns the [`Reconciler`], feeds it what happens and carries out what it answers.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::rollout;
+use crate::spec::{SpecSet, Split};
+use crate::translate::World;
+
+/// What happens.
+#[derive(Debug, Clone)]
+pub enum Input {
+    /// The documents in force, after each load. The first is the first full load: nothing is published before.
+    Spec(Arc<SpecSet>),
+}
+
+/// What is to be done, in order.
+#[derive(Debug, Clone)]
+pub enum Effect {
+    /// Serve this from now on.
+    Publish(Arc<World>),
+}
+
+/// The pure root.
+#[derive(Debug, Default)]
+pub struct Reconciler {
+    /// What is published, and the documents it was made of.
+    published: Option<(Arc<SpecSet>, Arc<World>)>,
+}
+
+impl Reconciler {
+    /// Takes one input at `now`, the time since the process started.
+    pub fn handle(&mut self, _now: Duration, input: Input) -> Vec<Effect> {
+        match input {
+            Input::Spec(spec) => self.handle_spec(spec),
+        }
+    }
+
+    fn handle_spec(&mut self, spec: Arc<SpecSet>) -> Vec<Effect> {
+        let world = match &self.published {
+            Some((published, _)) if *published == spec => return Vec::new(),
+            Some((_, world)) => world.next(&spec, &splits(&spec)),
+            None => World::new(&spec, &splits(&spec)),
+        };
+        let world = Arc::new(world);
+        self.published = Some((spec, Arc::clone(&world)));
+        vec![Effect::Publish(world)]
+    }
+}
+
+/// By name. Of two rollouts with one name the first counts, as in [`World`].
+fn splits(spec: &SpecSet) -> BTreeMap<Arc<str>, Split> {
+    let mut splits = BTreeMap::new();
+    for rollout in spec.files.values().flat_map(|file| &file.rollouts) {
+        splits.entry(Arc::clone(&rollout.name)).or_insert_with(|| rollout::split(rollout));
+    }
+    splits
+}
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::yaml::Position;
+
 /// How much a [`Diagnostic`] weighs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
@@ -42,5 +44,68 @@ impl fmt::Display for Diagnostic {
             write!(f, " ({help})")?;
         }
         Ok(())
+    }
+}
+
+/// Gathers the mistakes of one file while it is read. Reading goes on after a mistake: all of them are told.
+#[derive(Debug)]
+pub struct Reporter {
+    file: Arc<str>,
+    diagnostics: Vec<Diagnostic>,
+}
+
+impl Reporter {
+    /// Nothing found yet in `file`, a path as people should see it.
+    #[must_use]
+    pub fn new(file: Arc<str>) -> Self {
+        Self { file, diagnostics: Vec::new() }
+    }
+
+    /// The file it speaks of.
+    #[must_use]
+    pub fn file(&self) -> &Arc<str> {
+        &self.file
+    }
+
+    /// A mistake for which the file is refused. `found` is the offending text (see [`Diagnostic::found`]).
+    pub fn error(
+        &mut self,
+        position: Position,
+        message: impl Into<String>,
+        found: impl Into<String>,
+        help: Option<String>,
+    ) {
+        self.push(Severity::Error, position, message.into(), found.into(), help);
+    }
+
+    /// Something that is probably not what the writer meant; the file is taken all the same.
+    pub fn warning(
+        &mut self,
+        position: Position,
+        message: impl Into<String>,
+        found: impl Into<String>,
+        help: Option<String>,
+    ) {
+        self.push(Severity::Warning, position, message.into(), found.into(), help);
+    }
+
+    /// How many errors there are so far. A caller that compares two counts knows whether what it read in between is
+    /// good.
+    #[must_use]
+    pub fn errors(&self) -> usize {
+        self.diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count()
+    }
+
+    /// All that was found, in the order of the text.
+    #[must_use]
+    pub fn into_diagnostics(mut self) -> Vec<Diagnostic> {
+        self.diagnostics.sort_by_key(|diagnostic| (diagnostic.line, diagnostic.column));
+        self.diagnostics
+    }
+
+    fn push(&mut self, severity: Severity, position: Position, message: String, found: String, help: Option<String>) {
+        let found = found.lines().next().unwrap_or_default().to_owned();
+        let Position { line, column } = position;
+        self.diagnostics.push(Diagnostic { file: self.file.clone(), line, column, severity, message, found, help });
     }
 }

@@ -7,10 +7,13 @@
 pub mod canonical;
 pub mod descriptor;
 mod diagnostic;
+mod fields;
 mod model;
+pub mod nodes;
+pub mod suggest;
 pub mod yaml;
 
-pub use diagnostic::{Diagnostic, Severity};
+pub use diagnostic::{Diagnostic, Reporter, Severity};
 pub use model::{
     Backend, Endpoint, FileSpec, NodeIdentity, NodeSelector, Origin, Resource, ResourceKind, Rollout, SpecSet, Split,
     Strategy, TOTAL_WEIGHT, Version,

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use prost_reflect::DynamicMessage;
 
+use super::nodes::Glob;
+
 /// Weights of one split add up to this: two decimals of a percent.
 pub const TOTAL_WEIGHT: u32 = 10_000;
 
@@ -41,17 +43,17 @@ pub struct NodeIdentity {
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct NodeSelector {
     /// Glob over `node.id` (`*` any run, `?` one character).
-    pub id: Option<String>,
+    pub id: Option<Glob>,
     /// Glob over `node.cluster`.
-    pub cluster: Option<String>,
+    pub cluster: Option<Glob>,
     /// Metadata key (dots descend) to glob over the value as text.
-    pub metadata: BTreeMap<String, String>,
+    pub metadata: BTreeMap<String, Glob>,
     /// Glob over `node.locality.region`.
-    pub region: Option<String>,
+    pub region: Option<Glob>,
     /// Glob over `node.locality.zone`.
-    pub zone: Option<String>,
+    pub zone: Option<Glob>,
     /// Glob over `node.locality.sub_zone`.
-    pub sub_zone: Option<String>,
+    pub sub_zone: Option<Glob>,
 }
 
 /// The resource types that `resources:` may hold.

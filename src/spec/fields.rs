@@ -1,0 +1,85 @@
+//! A mapping of the rollout format with its vocabulary: unknown keys are reported with the nearest known one.
+//!
+//! For the documents of our own. Envoy messages have their vocabulary in the descriptors.
+
+use super::yaml::{Data, Entry, Node, Position};
+use super::{Reporter, suggest};
+
+/// The entries of one mapping, unknown ones reported and left out.
+pub(super) struct Fields<'a> {
+    entries: Vec<&'a Entry>,
+    position: Position,
+}
+
+impl<'a> Fields<'a> {
+    /// Reads `node` as the mapping that `place` names in messages, e.g. `spec.strategy`. `None`, and a report, if it
+    /// is none.
+    pub(super) fn read(node: &'a Node, place: &str, known: &[&str], reporter: &mut Reporter) -> Option<Self> {
+        let mut entries = Vec::new();
+        for entry in mapping(node, place, reporter)? {
+            if known.contains(&entry.key.as_str()) {
+                entries.push(entry);
+                continue;
+            }
+            let help = suggest::did_you_mean(&entry.key, known.iter().copied())
+                .unwrap_or_else(|| format!("expected one of {}", known.join(", ")));
+            let message = format!("unknown key {:?} in {place}", entry.key);
+            reporter.error(entry.position, message, entry.key.as_str(), Some(help));
+        }
+        Some(Self { entries, position: node.position })
+    }
+
+    /// The entry of `key`.
+    pub(super) fn entry(&self, key: &str) -> Option<&'a Entry> {
+        self.entries.iter().find(|entry| entry.key == key).copied()
+    }
+
+    /// The value of `key`.
+    pub(super) fn get(&self, key: &str) -> Option<&'a Node> {
+        self.entry(key).map(|entry| &entry.value)
+    }
+
+    /// The known entries, in the order of the file.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &'a Entry> {
+        self.entries.iter().copied()
+    }
+
+    /// Where the mapping starts.
+    pub(super) fn position(&self) -> Position {
+        self.position
+    }
+}
+
+/// The entries of a mapping with free keys.
+pub(super) fn mapping<'a>(node: &'a Node, place: &str, reporter: &mut Reporter) -> Option<&'a [Entry]> {
+    match &node.data {
+        Data::Mapping(entries) => Some(entries),
+        _ => unexpected(node, place, "a mapping", reporter),
+    }
+}
+
+/// The items of a list.
+pub(super) fn list<'a>(node: &'a Node, place: &str, reporter: &mut Reporter) -> Option<&'a [Node]> {
+    match &node.data {
+        Data::Sequence(items) => Some(items),
+        _ => unexpected(node, place, "a list", reporter),
+    }
+}
+
+/// A name: text, or a number taken as written (keys are text in any case, so `target: 2` must find the version `2`).
+pub(super) fn name<'a>(node: &'a Node, place: &str, reporter: &mut Reporter) -> Option<&'a str> {
+    match &node.data {
+        Data::String(text) | Data::Number(text) if !text.is_empty() => Some(text),
+        Data::String(_) => {
+            reporter.error(node.position, format!("{place} is empty"), "\"\"", None);
+            None
+        }
+        _ => unexpected(node, place, "a name", reporter),
+    }
+}
+
+fn unexpected<T>(node: &Node, place: &str, expected: &str, reporter: &mut Reporter) -> Option<T> {
+    let found = node.found();
+    reporter.error(node.position, format!("{place} must be {expected}, found {found}"), found, None);
+    None
+}

@@ -1,0 +1,243 @@
+//! One consistent state of everything that is served, and who gets which part of it.
+//!
+//! Nodes that answer to the same selectors form a group and share one snapshot. Where two documents that a node sees
+//! have one name, the first in path order wins, and what a rollout makes goes before `resources:`. Snapshots are made
+//! when the first node of a group asks; the memos hold results of pure functions, so nobody can tell when.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use prost_reflect::DynamicMessage;
+
+use super::references::{self, References};
+use super::routes::{self, Splits, Weights};
+use super::{clusters, resource_type};
+use crate::spec::{self, NodeIdentity, NodeSelector, Rollout, SpecSet, Split, canonical, descriptor};
+use crate::xds::{Assign, Assignment, Node, Resource, ResourceType, Snapshot, TypeSet};
+
+/// Where a document stands: path of its file, and its place among the documents of its kind.
+type Place = (Arc<str>, usize);
+
+/// The selectors a node answers to, by their place in [`World::selectors`]. It is what makes a group: equal audiences
+/// see equal documents.
+type Audience = BTreeSet<usize>;
+
+/// One consistent state of everything that is served.
+#[derive(Debug, Default)]
+pub struct World {
+    /// Of all documents, each once, in order.
+    selectors: Vec<Arc<NodeSelector>>,
+    services: BTreeMap<Place, Service>,
+    documents: BTreeMap<Place, Document>,
+    /// Written by the first node of each group that asks.
+    groups: Mutex<BTreeMap<Audience, Assignment>>,
+}
+
+/// A resource as a node gets it, for people.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rendered {
+    /// Its type.
+    pub ty: ResourceType,
+    /// The name proxies ask for.
+    pub name: Arc<str>,
+    /// The whole message.
+    pub message: DynamicMessage,
+}
+
+impl World {
+    /// Everything that `spec` asks for. `splits` holds the split of each rollout by name; a rollout without one is not
+    /// served.
+    #[must_use]
+    pub fn new(spec: &SpecSet, splits: &BTreeMap<Arc<str>, Split>) -> Self {
+        Self::default().next(spec, splits)
+    }
+
+    /// The world after this one: equal to [`Self::new`], but what has not changed is not encoded again.
+    #[must_use]
+    pub fn next(&self, spec: &SpecSet, splits: &BTreeMap<Arc<str>, Split>) -> Self {
+        let mut next = Self::default();
+        for (path, file) in &spec.files {
+            for (index, rollout) in file.rollouts.iter().enumerate() {
+                let Some(split) = splits.get(&rollout.name) else { continue };
+                let place = (Arc::clone(path), index);
+                let known = self.services.get(&place).filter(|known| Arc::ptr_eq(&known.source, rollout));
+                next.services.insert(place, Service::new(rollout, split, known));
+            }
+        }
+        let current: BTreeSet<_> = next.services.values().map(Service::split).collect();
+        for (path, file) in &spec.files {
+            for (index, resource) in file.resources.iter().enumerate() {
+                let place = (Arc::clone(path), index);
+                let known = self.documents.get(&place).filter(|known| Arc::ptr_eq(&known.source, resource));
+                let document = known.map_or_else(|| Document::new(resource), |known| known.with_only(&current));
+                next.documents.insert(place, document);
+            }
+        }
+        let of_services = next.services.values().map(|service| &service.source.nodes);
+        let of_documents = next.documents.values().map(|document| &document.source.nodes);
+        next.selectors = of_services.chain(of_documents).cloned().collect();
+        next.selectors.sort_unstable();
+        next.selectors.dedup();
+        next
+    }
+
+    /// All that `node` should have, in push order, decoded from the bytes it would get.
+    #[must_use]
+    pub fn render(&self, node: &Node) -> Vec<Rendered> {
+        let snapshot = self.assign(node).snapshot;
+        let resources = ResourceType::ALL.into_iter().flat_map(|ty| snapshot.set(ty).iter().map(move |r| (ty, r)));
+        let rendered = resources.filter_map(|(ty, resource)| {
+            let message = DynamicMessage::decode(descriptor::message(ty.message_name())?, resource.body.clone());
+            Some(Rendered { ty, name: Arc::clone(&resource.name), message: message.ok()? })
+        });
+        rendered.collect()
+    }
+
+    /// Readable, and the same on every replica: the conditions that the group's nodes fulfil.
+    fn group_name(&self, audience: &Audience) -> Arc<str> {
+        let selectors = audience.iter().filter_map(|place| self.selectors.get(*place));
+        let conditional = selectors.filter(|selector| !selector.is_everything());
+        let names: Vec<String> = conditional.map(|selector| conditions(selector).join(",")).collect();
+        if names.is_empty() { "default".into() } else { names.join("+").into() }
+    }
+
+    fn snapshot(&self, audience: &Audience) -> Snapshot {
+        let visible = |nodes| self.selectors.binary_search(nodes).is_ok_and(|place| audience.contains(&place));
+        let mut sets: BTreeMap<ResourceType, BTreeMap<Arc<str>, Arc<Resource>>> = BTreeMap::new();
+        let mut splits = Splits::new();
+        for service in self.services.values().filter(|service| visible(&service.source.nodes)) {
+            let (name, weights) = service.split();
+            if splits.contains_key(&name) {
+                continue;
+            }
+            splits.insert(name, weights);
+            for (ty, resource) in &*service.resources {
+                let set = sets.entry(*ty).or_default();
+                set.entry(Arc::clone(&resource.name)).or_insert_with(|| Arc::clone(resource));
+            }
+        }
+        for document in self.documents.values().filter(|document| visible(&document.source.nodes)) {
+            let set = sets.entry(resource_type(document.source.kind)).or_default();
+            set.entry(Arc::clone(&document.source.name)).or_insert_with(|| document.encoded(&splits));
+        }
+        // A cluster whose endpoints nobody answers for stays warming until Envoy's fetch timeout: an empty answer ends it.
+        let clusters = sets.get(&ResourceType::Cluster).into_iter().flat_map(BTreeMap::values);
+        let asked: BTreeSet<Arc<str>> = clusters.filter_map(|cluster| cluster.endpoints.clone()).collect();
+        let answered = sets.entry(ResourceType::Endpoint).or_default();
+        for name in asked {
+            answered.entry(name).or_insert_with_key(|name| Arc::new(clusters::assignment(name, &[])));
+        }
+        Snapshot::new(sets.into_iter().map(|(ty, set)| (ty, Arc::new(TypeSet::new(set.into_values())))))
+    }
+}
+
+impl Assign for World {
+    fn assign(&self, node: &Node) -> Assignment {
+        let identity = identity(node);
+        let selectors = self.selectors.iter().enumerate();
+        let audience = selectors.filter(|(_, selector)| selector.matches(&identity)).map(|(place, _)| place).collect();
+        let mut groups = lock(&self.groups);
+        let made = groups.entry(audience).or_insert_with_key(|audience| Assignment {
+            group: self.group_name(audience),
+            snapshot: Arc::new(self.snapshot(audience)),
+        });
+        made.clone()
+    }
+}
+
+/// A rollout with the weights of the day.
+#[derive(Debug)]
+struct Service {
+    source: Arc<Rollout>,
+    weights: Weights,
+    /// What serves its versions; does not depend on the weights.
+    resources: Arc<[(ResourceType, Arc<Resource>)]>,
+}
+
+impl Service {
+    fn new(source: &Arc<Rollout>, split: &Split, known: Option<&Self>) -> Self {
+        let weight_of =
+            |version: &str| split.0.iter().find(|(name, _)| **name == *version).map_or(0, |(_, weight)| *weight);
+        let weights = source.versions.iter().map(|v| (Arc::clone(&v.cluster_name), weight_of(&v.name))).collect();
+        let resources = known.map_or_else(|| clusters::of_rollout(source).into(), |known| Arc::clone(&known.resources));
+        Self { source: Arc::clone(source), weights, resources }
+    }
+
+    fn split(&self) -> (Arc<str>, Weights) {
+        (Arc::clone(&self.source.name), Arc::clone(&self.weights))
+    }
+}
+
+/// An Envoy resource of the user's.
+#[derive(Debug)]
+struct Document {
+    source: Arc<spec::Resource>,
+    /// Clusters that its route actions name.
+    actions: BTreeSet<Arc<str>>,
+    /// By the splits that stand in place of some of `actions`. Written by the first group that needs it.
+    encoded: Mutex<BTreeMap<Splits, Arc<Resource>>>,
+}
+
+impl Document {
+    fn new(source: &Arc<spec::Resource>) -> Self {
+        let actions = References::of(&source.message).actions;
+        Self { source: Arc::clone(source), actions, encoded: Mutex::default() }
+    }
+
+    /// The same document, without what was encoded for splits of the past.
+    fn with_only(&self, current: &BTreeSet<(Arc<str>, Weights)>) -> Self {
+        let mut encoded = lock(&self.encoded).clone();
+        encoded.retain(|splits, _| splits.iter().all(|(name, w)| current.contains(&(Arc::clone(name), Arc::clone(w)))));
+        Self { source: Arc::clone(&self.source), actions: self.actions.clone(), encoded: Mutex::new(encoded) }
+    }
+
+    fn encoded(&self, visible: &Splits) -> Arc<Resource> {
+        let used = self.actions.iter().filter_map(|name| visible.get_key_value(name));
+        let used: Splits = used.map(|(name, weights)| (Arc::clone(name), Arc::clone(weights))).collect();
+        let mut encoded = lock(&self.encoded);
+        let made = encoded.entry(used).or_insert_with_key(|used| Arc::new(encode(&self.source, used)));
+        Arc::clone(made)
+    }
+}
+
+fn encode(source: &spec::Resource, splits: &Splits) -> Resource {
+    let mut message = Cow::Borrowed(&source.message);
+    if !splits.is_empty() {
+        routes::split(message.to_mut(), splits);
+    }
+    let ty = resource_type(source.kind);
+    let mut resource = Resource::new(Arc::clone(&source.name), canonical::encode(&message));
+    if ty == ResourceType::Cluster {
+        resource.endpoints = references::endpoints(&message);
+    }
+    // What is pushed before the clusters, and they themselves, cannot wait for clusters.
+    if ty > ResourceType::Endpoint {
+        resource.clusters = References::of(&message).clusters.into_iter().collect();
+    }
+    resource
+}
+
+fn conditions(selector: &NodeSelector) -> Vec<String> {
+    let NodeSelector { id, cluster, metadata, region, zone, sub_zone } = selector;
+    let fields = [("id", id), ("cluster", cluster), ("region", region), ("zone", zone), ("sub_zone", sub_zone)];
+    let fields = fields.into_iter().filter_map(|(key, glob)| Some((key, glob.as_ref()?)));
+    let metadata = metadata.iter().map(|(key, glob)| (key.as_str(), glob));
+    fields.chain(metadata).map(|(key, glob)| format!("{key}={}", glob.as_str())).collect()
+}
+
+fn identity(node: &Node) -> NodeIdentity {
+    NodeIdentity {
+        id: node.id.clone(),
+        cluster: node.cluster.clone(),
+        metadata: node.metadata.clone(),
+        region: node.region.clone(),
+        zone: node.zone.clone(),
+        sub_zone: node.sub_zone.clone(),
+    }
+}
+
+/// Memos are written whole, so one that a panic left behind is as good as any.
+fn lock<T>(memo: &Mutex<T>) -> MutexGuard<'_, T> {
+    memo.lock().unwrap_or_else(PoisonError::into_inner)
+}
