@@ -119,7 +119,7 @@ impl<'a> Conversation<'a> {
         let Config { fleet, clock, ack_timeout, ordered, .. } = &environment.config;
         let mut world = environment.config.world.clone();
         let assign = world.borrow_and_update().clone().ok_or_else(not_loaded)?;
-        let Assignment { group, snapshot, earlier } = assign.assign(&node);
+        let Assignment { group, snapshot } = assign.assign(&node);
 
         let settings = Settings {
             variant: call.variant,
@@ -129,7 +129,7 @@ impl<'a> Conversation<'a> {
             ordered: *ordered,
         };
         let rejections = ask(fleet, |reply| Message::Rejections(node.id.clone(), reply)).await?;
-        let mut session = Session::new(settings, rejections, earlier);
+        let mut session = Session::new(settings, rejections, assign.earlier(&node));
         session.handle_snapshot(clock(), snapshot);
 
         let conversation = Self {
@@ -221,7 +221,7 @@ impl<'a> Conversation<'a> {
     /// Takes what the newest world has for this node. A world that is taken away leaves everything as it is.
     async fn take_world(&mut self, presence: &Presence) -> Result<(), Status> {
         let Some(assign) = self.world.borrow_and_update().clone() else { return Ok(()) };
-        let Assignment { group, snapshot, .. } = assign.assign(&self.node);
+        let Assignment { group, snapshot } = assign.assign(&self.node);
         self.session.handle_snapshot(self.now(), snapshot);
         if group != self.group {
             self.group = group;

@@ -43,7 +43,11 @@ impl Assign for Everybody {
     fn assign(&self, _: &xds::Node) -> Assignment {
         let cluster = Arc::new(Resource::new(self.0, Bytes::copy_from_slice(self.0.as_bytes())));
         let snapshot = Snapshot::new([(ResourceType::Cluster, Arc::new(TypeSet::new([cluster])))]);
-        Assignment { group: self.0.into(), snapshot: Arc::new(snapshot), earlier: Arc::default() }
+        Assignment { group: self.0.into(), snapshot: Arc::new(snapshot) }
+    }
+
+    fn earlier(&self, _: &xds::Node) -> Vec<Arc<Snapshot>> {
+        Vec::new()
     }
 }
 
@@ -58,7 +62,11 @@ impl Assign for Heavy {
     fn assign(&self, _: &xds::Node) -> Assignment {
         let set = Arc::new(TypeSet::new([Arc::new(Resource::new("heavy", Bytes::from(vec![0; 16 << 20])))]));
         let snapshot = Snapshot::new(Self::TYPES.map(|ty| (ty, Arc::clone(&set))));
-        Assignment { group: "heavy".into(), snapshot: Arc::new(snapshot), earlier: Arc::default() }
+        Assignment { group: "heavy".into(), snapshot: Arc::new(snapshot) }
+    }
+
+    fn earlier(&self, _: &xds::Node) -> Vec<Arc<Snapshot>> {
+        Vec::new()
     }
 }
 

@@ -19,13 +19,24 @@ use crate::xds::{Assign, Assignment, Node, Resource, ResourceType, Snapshot, Typ
 /// Where a document stands: path of its file, and its place among the documents of its kind.
 type Place = (Arc<str>, usize);
 
-/// The selectors a node answers to, by their place in [`World::selectors`]. It is what makes a group: equal audiences
+/// The selectors a node answers to, by their place in [`State::selectors`]. It is what makes a group: equal audiences
 /// see equal documents.
 type Audience = BTreeSet<usize>;
+
+/// How many states of the past are remembered, for clients that come back with what they had.
+const MAX_EARLIER: usize = 4;
 
 /// One consistent state of everything that is served.
 #[derive(Debug, Default)]
 pub struct World {
+    now: Arc<State>,
+    /// Newest first.
+    earlier: Vec<Arc<State>>,
+}
+
+/// What there is at one time.
+#[derive(Debug, Default)]
+struct State {
     /// Of all documents, each once, in order.
     selectors: Vec<Arc<NodeSelector>>,
     services: BTreeMap<Place, Service>,
@@ -56,6 +67,36 @@ impl World {
     /// The world after this one: equal to [`Self::new`], but what has not changed is not encoded again.
     #[must_use]
     pub fn next(&self, spec: &SpecSet, splits: &BTreeMap<Arc<str>, Split>) -> Self {
+        let earlier = std::iter::once(&self.now).chain(&self.earlier).take(MAX_EARLIER).cloned().collect();
+        Self { now: Arc::new(self.now.next(spec, splits)), earlier }
+    }
+
+    /// All that `node` should have, in push order, decoded from the bytes it would get.
+    #[must_use]
+    pub fn render(&self, node: &Node) -> Vec<Rendered> {
+        let snapshot = self.assign(node).snapshot;
+        let resources = ResourceType::ALL.into_iter().flat_map(|ty| snapshot.set(ty).iter().map(move |r| (ty, r)));
+        let rendered = resources.filter_map(|(ty, resource)| {
+            let message = DynamicMessage::decode(descriptor::message(ty.message_name())?, resource.body.clone());
+            Some(Rendered { ty, name: Arc::clone(&resource.name), message: message.ok()? })
+        });
+        rendered.collect()
+    }
+}
+
+impl Assign for World {
+    fn assign(&self, node: &Node) -> Assignment {
+        self.now.assign(&identity(node))
+    }
+
+    fn earlier(&self, node: &Node) -> Vec<Arc<Snapshot>> {
+        let identity = identity(node);
+        self.earlier.iter().map(|state| state.assign(&identity).snapshot).collect()
+    }
+}
+
+impl State {
+    fn next(&self, spec: &SpecSet, splits: &BTreeMap<Arc<str>, Split>) -> Self {
         let mut next = Self::default();
         for (path, file) in &spec.files {
             for (index, rollout) in file.rollouts.iter().enumerate() {
@@ -80,18 +121,6 @@ impl World {
         next.selectors.sort_unstable();
         next.selectors.dedup();
         next
-    }
-
-    /// All that `node` should have, in push order, decoded from the bytes it would get.
-    #[must_use]
-    pub fn render(&self, node: &Node) -> Vec<Rendered> {
-        let snapshot = self.assign(node).snapshot;
-        let resources = ResourceType::ALL.into_iter().flat_map(|ty| snapshot.set(ty).iter().map(move |r| (ty, r)));
-        let rendered = resources.filter_map(|(ty, resource)| {
-            let message = DynamicMessage::decode(descriptor::message(ty.message_name())?, resource.body.clone());
-            Some(Rendered { ty, name: Arc::clone(&resource.name), message: message.ok()? })
-        });
-        rendered.collect()
     }
 
     /// Readable, and the same on every replica: the conditions that the group's nodes fulfil.
@@ -130,13 +159,10 @@ impl World {
         }
         Snapshot::new(sets.into_iter().map(|(ty, set)| (ty, Arc::new(TypeSet::new(set.into_values())))))
     }
-}
 
-impl Assign for World {
-    fn assign(&self, node: &Node) -> Assignment {
-        let identity = identity(node);
+    fn assign(&self, identity: &NodeIdentity) -> Assignment {
         let selectors = self.selectors.iter().enumerate();
-        let audience = selectors.filter(|(_, selector)| selector.matches(&identity)).map(|(place, _)| place).collect();
+        let audience = selectors.filter(|(_, selector)| selector.matches(identity)).map(|(place, _)| place).collect();
         let mut groups = lock(&self.groups);
         let made = groups.entry(audience).or_insert_with_key(|audience| Assignment {
             group: self.group_name(audience),

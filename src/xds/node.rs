@@ -33,13 +33,14 @@ pub struct Assignment {
     pub group: Arc<str>,
     /// What all of them should have.
     pub snapshot: Arc<Snapshot>,
-    /// What they should have had before, newest first, as far as it is remembered: a state-of-the-world client that
-    /// comes back names the version it has, and what it has decides what may be taken from it.
-    pub earlier: Arc<[Arc<Snapshot>]>,
 }
 
 /// One consistent state of everything this server serves.
 pub trait Assign: Send + Sync {
     /// What `node` should have. Nodes that see the same documents get the very same snapshot.
     fn assign(&self, node: &Node) -> Assignment;
+
+    /// What `node` should have had before, newest first, as far as it is remembered. A state-of-the-world client that
+    /// comes back names the version it has, and what it has decides what may be taken from it, and when.
+    fn earlier(&self, node: &Node) -> Vec<Arc<Snapshot>>;
 }

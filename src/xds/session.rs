@@ -25,7 +25,7 @@ pub struct Session {
     /// When the client last asked for a type it had not asked for before.
     last_opened: Duration,
     target: Arc<Snapshot>,
-    earlier: Arc<[Arc<Snapshot>]>,
+    earlier: Vec<Arc<Snapshot>>,
     /// Counts snapshots: the order of states of this stream.
     generation: u64,
     last_nonce: u64,
@@ -41,9 +41,9 @@ pub struct Session {
 
 impl Session {
     /// A session that has heard nothing yet. `rejections` is what this node rejected on earlier streams, `earlier` what
-    /// its group had before ([`super::Assignment::earlier`]).
+    /// its group had before ([`super::Assign::earlier`]).
     #[must_use]
-    pub fn new(settings: Settings, rejections: Vec<Rejection>, earlier: Arc<[Arc<Snapshot>]>) -> Self {
+    pub fn new(settings: Settings, rejections: Vec<Rejection>, earlier: Vec<Arc<Snapshot>>) -> Self {
         let clusters_rejected = rejections.iter().any(|rejection| rejection.ty == ResourceType::Cluster);
         let mut channels: [Channel; ResourceType::COUNT] = std::array::from_fn(|_| Channel::default());
         for rejection in rejections {
@@ -190,7 +190,7 @@ impl Session {
     /// What a client has that names this version of a type it has all of.
     fn recall(&self, ty: ResourceType, version: Version) -> Option<Arc<TypeSet>> {
         let sets: Vec<&Arc<TypeSet>> =
-            std::iter::once(&self.target).chain(&*self.earlier).map(|snapshot| snapshot.set(ty)).collect();
+            std::iter::once(&self.target).chain(&self.earlier).map(|snapshot| snapshot.set(ty)).collect();
         let known = sets.iter().find(|set| set.version() == version).map(|set| Arc::clone(set));
         known.or_else(|| {
             let pairs = sets.iter().flat_map(|new| sets.iter().map(move |old| new.over(old)));

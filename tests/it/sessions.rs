@@ -145,7 +145,7 @@ impl Pair {
             ordered,
         };
         let snapshot = first.snapshot();
-        let mut session = Session::new(settings.clone(), Vec::new(), Arc::default());
+        let mut session = Session::new(settings.clone(), Vec::new(), Vec::new());
         session.handle_snapshot(Duration::ZERO, Arc::clone(&snapshot));
         let mut pair = Self {
             settings,
