@@ -178,8 +178,8 @@ impl Channel {
             if suspects.iter().any(|(suspect, _)| suspect == name) {
                 held.body = None;
             } else {
-                // It may have been applied.
-                held.older |= held.good.is_none();
+                // Envoy and gRPC alike apply what is good in a response they reject for something else.
+                held.good.clone_from(&held.body);
             }
         }
         rejection.fresh.retain(|name| suspects.iter().any(|(suspect, _)| suspect == name));

@@ -75,7 +75,10 @@ impl Session {
         if Arc::ptr_eq(&self.target, &snapshot) {
             return;
         }
-        self.target = snapshot;
+        let before = std::mem::replace(&mut self.target, snapshot);
+        if self.generation > 0 && !self.channel(ResourceType::Cluster).open {
+            self.earlier.insert(0, before);
+        }
         self.generation += 1;
         for ty in ResourceType::ALL {
             let target = self.target.set(ty);
