@@ -27,13 +27,18 @@ use crate::fleet;
 
 pub use api::{FleetReport, Mistake, NodeReport, Report, ResourceReport, SnapshotReport, TypeReport, TypeSnapshot};
 
+/// Answers what a node with that `node.id` and `node.cluster` would get; `None` before the first full load.
+pub type SnapshotOf = Arc<dyn Fn(&str, &str) -> Option<SnapshotReport> + Send + Sync>;
+
 /// What the pages are made of. Written by `app`, only read here.
 #[derive(Clone)]
 pub struct Sources {
     /// Where the owner of the fleet takes questions.
     pub fleet: mpsc::Sender<fleet::Message>,
-    /// What a node with that `node.id` and `node.cluster` would get; `None` before the first full load.
-    pub snapshot: Arc<dyn Fn(&str, &str) -> Option<SnapshotReport> + Send + Sync>,
+    /// Whether anything is served.
+    pub serving: Arc<dyn Fn() -> bool + Send + Sync>,
+    /// What a node would get.
+    pub snapshot: SnapshotOf,
     /// How the files stand.
     pub report: watch::Receiver<Arc<Report>>,
     /// Rung to have all files read again.
@@ -83,10 +88,11 @@ fn router(sources: Sources, loopback: bool) -> Router {
 }
 
 async fn ready(State(sources): State<Sources>) -> Result<&'static str, Failure> {
-    match &sources.report.borrow().waiting {
-        None => Ok("ready\n"),
-        Some(words) => Err(Failure::new(StatusCode::SERVICE_UNAVAILABLE, words.clone())),
+    if (sources.serving)() {
+        return Ok("ready\n");
     }
+    let waiting = sources.report.borrow().waiting.clone();
+    Err(Failure::new(StatusCode::SERVICE_UNAVAILABLE, waiting.unwrap_or_else(|| "almost ready".to_owned())))
 }
 
 async fn reload(State(sources): State<Sources>) -> impl IntoResponse {

@@ -28,8 +28,10 @@ fn server() -> Server {
     let (report, reports) = watch::channel(Arc::default());
     let loaded = Arc::new(AtomicBool::new(true));
     let has_loaded = Arc::clone(&loaded);
+    let is_serving = Arc::clone(&loaded);
     let sources = Sources {
         fleet,
+        serving: Arc::new(move || is_serving.load(Ordering::Relaxed)),
         snapshot: Arc::new(move |node, cluster| has_loaded.load(Ordering::Relaxed).then(|| snapshot_of(node, cluster))),
         report: reports,
         reload: Arc::default(),
@@ -102,10 +104,11 @@ async fn lives_before_it_is_ready() {
     let server = server();
     let waiting = Report { waiting: Some("x.yaml has a mistake".to_owned()), ..Report::default() };
     server.report.send_replace(Arc::new(waiting));
+    server.loaded.store(false, Ordering::Relaxed);
     assert_eq!(server.get("/healthz").await, (StatusCode::OK, "ok\n".to_owned()));
     let (status, body) = server.get("/readyz").await;
     assert_eq!((status, words(&body).as_str()), (StatusCode::SERVICE_UNAVAILABLE, "x.yaml has a mistake"));
-    server.report.send_replace(Arc::default());
+    server.loaded.store(true, Ordering::Relaxed);
     assert_eq!(server.get("/readyz").await, (StatusCode::OK, "ready\n".to_owned()));
 }
 

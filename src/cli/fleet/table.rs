@@ -105,13 +105,13 @@ fn summary(report: &FleetReport) -> String {
         node.connected && !node.types.is_empty() && node.types.iter().all(|ty| ty.status == "SYNCED")
     };
     let synced = report.nodes.iter().filter(synced).count();
-    let mut text = format!("{synced} of {total} {} in sync", if total == 1 { "node" } else { "nodes" });
+    let mut parts = vec![format!("{synced} of {total} {} in sync", if total == 1 { "node" } else { "nodes" })];
     for (count, words) in [(with("NACK"), "rejected something"), (away, "not connected")] {
         if count > 0 {
-            text += &format!(", {count} {words}");
+            parts.push(format!("{count} {words}"));
         }
     }
-    text
+    parts.join(", ")
 }
 
 /// How long ago, in the one unit that matters.
