@@ -1,0 +1,147 @@
+//! The bootstrap of an Envoy: <https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/bootstrap/v3/bootstrap.proto>.
+
+use serde_json::{Value, json};
+
+use super::super::address::Host;
+use super::BootstrapArgs;
+
+/// The static cluster that leads to the control plane.
+const XDS_CLUSTER: &str = "xds";
+
+/// How long Envoy waits for the first answer of a type before it goes on without; Envoy's own default, spelled out
+/// because the deadlines of serin's sessions are set against it.
+const INITIAL_FETCH_TIMEOUT: &str = "15s";
+
+/// Upper edges of the latency histogram in milliseconds: each 1.25 to 2 times the one before, where Envoy's own
+/// (..., 25, 50, 100, 250, ...) are too coarse to tell two versions apart.
+const LATENCY_BUCKETS_MS: [u32; 32] = [
+    1, 2, 3, 4, 5, 7, 10, 15, 20, 25, 30, 40, 50, 70, 100, 150, 200, 250, 300, 400, 500, 700, 1_000, 1_500, 2_000,
+    3_000, 5_000, 7_000, 10_000, 15_000, 30_000, 60_000,
+];
+
+/// The statistics of a cluster by which versions are compared, failed attempts behind a retry included. Envoy ends a
+/// cluster's name at the first dot: a cluster with a dot in its name needs `alt_stat_name` to be counted.
+const VERDICT_STATS: &str = concat!(
+    r"cluster\.[^.]+\.(retry\.)?(upstream_rq_(2xx|4xx|5xx|503|completed|timeout|per_try_timeout|time|total|",
+    "pending_overflow|cancelled)|upstream_cx_connect_fail|upstream_cx_none_healthy|membership_healthy|membership_total)",
+);
+
+/// What people ask Envoy's admin page when the control plane is in question.
+const SUBSCRIPTION_STATS: [&str; 3] = [
+    r"cluster\.[^.]+\.(version_text|version|update_.*|init_fetch_timeout|assignment_.*|http2\.keepalive_timeout)",
+    r"http\.[^.]+\.(rds\..*|downstream_rq_.*|no_cluster|no_route)",
+    r"listener\..*\.downstream_cx_.*",
+];
+
+/// An Envoy of which everything but the way to the control plane is dynamic.
+pub(super) fn bootstrap(args: &BootstrapArgs, api_type: &str) -> Value {
+    let mut bootstrap = json!({
+        "node": args.node(),
+        "admin": {"address": socket_address("127.0.0.1", args.admin_port)},
+        "dynamic_resources": {
+            "ads_config": {
+                "api_type": api_type,
+                "transport_api_version": "V3",
+                // A node is 61 KB, of which nearly all is the list of its extensions.
+                "set_node_on_first_message_only": true,
+                "grpc_services": [control_plane()],
+            },
+            "cds_config": from_ads(),
+            "lds_config": from_ads(),
+        },
+        "static_resources": {"clusters": [xds_cluster(args)]},
+        "stats_config": stats_config(),
+    });
+    if args.telemetry {
+        bootstrap["stats_flush_interval"] = json!("5s");
+        bootstrap["stats_sinks"] = json!([metrics_service()]);
+    }
+    bootstrap
+}
+
+fn socket_address(address: &str, port: u16) -> Value {
+    json!({"socket_address": {"address": address, "port_value": port}})
+}
+
+fn from_ads() -> Value {
+    json!({"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": INITIAL_FETCH_TIMEOUT})
+}
+
+/// Envoy's default back-off grows to 30 s: a control plane that was away for a minute would wait 20 s more for its
+/// fleet. With this one the fleet is back within a second; the attempts are jittered.
+fn control_plane() -> Value {
+    json!({"envoy_grpc": {
+        "cluster_name": XDS_CLUSTER,
+        "retry_policy": {"retry_back_off": {"base_interval": "0.1s", "max_interval": "1s"}},
+    }})
+}
+
+fn xds_cluster(args: &BootstrapArgs) -> Value {
+    let mut cluster = json!({
+        "name": XDS_CLUSTER,
+        "connect_timeout": "1s",
+        "typed_extension_protocol_options": {
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+                "explicit_http_config": {"http2_protocol_options": {
+                    // Without it a stream over a connection that died silently looks alive for ever.
+                    "connection_keepalive": {"interval": "30s", "timeout": "5s"},
+                }},
+            },
+        },
+        "upstream_connection_options": {
+            "tcp_keepalive": {"keepalive_probes": 3, "keepalive_time": 30, "keepalive_interval": 5},
+        },
+        "load_assignment": {
+            "cluster_name": XDS_CLUSTER,
+            "endpoints": [{"lb_endpoints": [{"endpoint": {
+                "address": socket_address(&args.xds.host.to_string(), args.xds.port),
+            }}]}],
+        },
+    });
+    match args.xds.host {
+        Host::Ip(_) => cluster["type"] = json!("STATIC"),
+        Host::Name(_) => {
+            cluster["type"] = json!("STRICT_DNS");
+            // `localhost` resolves to ::1 first on many machines, where the control plane does not listen.
+            cluster["dns_lookup_family"] = json!("V4_PREFERRED");
+        }
+    }
+    cluster
+}
+
+/// Everything not listed is never allocated: with many clusters this is most of Envoy's statistics.
+fn stats_config() -> Value {
+    let prefixes = ["control_plane.", "cluster_manager.", "listener_manager.", "server.", "runtime."];
+    let patterns: Vec<Value> = prefixes
+        .into_iter()
+        .map(|prefix| json!({"prefix": prefix}))
+        .chain(std::iter::once(VERDICT_STATS).chain(SUBSCRIPTION_STATS).map(safe_regex))
+        .collect();
+    json!({
+        "use_all_default_tags": true,
+        "histogram_bucket_settings": [{
+            "match": {"suffix": ".upstream_rq_time"},
+            "buckets": LATENCY_BUCKETS_MS,
+        }],
+        "stats_matcher": {"inclusion_list": {"patterns": patterns}},
+    })
+}
+
+fn safe_regex(regex: &str) -> Value {
+    json!({"safe_regex": {"regex": regex}})
+}
+
+/// Counters stay cumulative: what is missed while the control plane is away is in the next value.
+fn metrics_service() -> Value {
+    json!({
+        "name": "envoy.stat_sinks.metrics_service",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.config.metrics.v3.MetricsServiceConfig",
+            "grpc_service": control_plane(),
+            "transport_api_version": "V3",
+            "emit_tags_as_labels": true,
+            "histogram_emit_mode": "HISTOGRAM",
+        },
+    })
+}

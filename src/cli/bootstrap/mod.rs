@@ -1,0 +1,109 @@
+//! `serin bootstrap`: the file with which a proxy finds this control plane.
+//!
+//! Pure: arguments to a JSON document. [`envoy`] and [`grpc`] say what is in it and why.
+
+mod envoy;
+mod grpc;
+#[cfg(test)]
+mod tests;
+
+use std::io::Write;
+
+use clap::{Args, ValueEnum};
+use serde_json::Value;
+
+use super::Outcome;
+use super::address::HostPort;
+use super::output::{Format, write_document};
+
+const EXAMPLES: &str = "\
+Examples:
+  serin bootstrap --id edge-1 --cluster edge > envoy.yaml && envoy -c envoy.yaml
+  serin bootstrap --id edge-2 --cluster edge --mode sotw --xds serin.internal:18000 --admin-port 9902
+  serin bootstrap --id shop-1 --cluster shop --mode grpc > xds.json   # GRPC_XDS_BOOTSTRAP=xds.json";
+
+/// What a bootstrap depends on.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct BootstrapArgs {
+    /// node.id: names this proxy, unique in the fleet
+    #[arg(long, value_name = "ID")]
+    id: String,
+    /// node.cluster: names the kind of proxy; `nodes:` selectors look at it
+    #[arg(long, value_name = "NAME")]
+    cluster: String,
+    /// The protocol to speak
+    #[arg(long, value_enum, default_value_t = Mode::Delta)]
+    mode: Mode,
+    /// Where the proxy finds serin
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:18000")]
+    xds: HostPort,
+    /// How to print it [default: yaml, for grpc json]
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+    /// Port of Envoy's own admin page on 127.0.0.1 (0 picks one)
+    #[arg(long, value_name = "N", default_value_t = 9901)]
+    admin_port: u16,
+    /// node.metadata, one KEY=VALUE each; repeatable
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
+    metadata: Vec<(String, String)>,
+    /// node.locality.region
+    #[arg(long)]
+    region: Option<String>,
+    /// node.locality.zone
+    #[arg(long)]
+    zone: Option<String>,
+    /// Let Envoy stream its counters and histograms to the control plane. Off by default: this serin does not take
+    /// them yet, and Envoy would log a failed stream every few seconds
+    #[arg(long)]
+    telemetry: bool,
+}
+
+/// Which protocol, and with it which file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Mode {
+    /// Envoy, incremental: only what changed is sent
+    Delta,
+    /// Envoy, state of the world: whole lists are sent
+    Sotw,
+    /// A gRPC client without a proxy (xds:///...)
+    Grpc,
+}
+
+/// Prints the bootstrap to `out`.
+pub(super) fn run(args: &BootstrapArgs, out: &mut dyn Write) -> anyhow::Result<Outcome> {
+    let document = args.document();
+    let default = if args.mode == Mode::Grpc { Format::Json } else { Format::Yaml };
+    write_document(out, &document, args.format.unwrap_or(default))?;
+    Ok(Outcome::Positive)
+}
+
+impl BootstrapArgs {
+    fn document(&self) -> Value {
+        match self.mode {
+            Mode::Delta => envoy::bootstrap(self, "DELTA_GRPC"),
+            Mode::Sotw => envoy::bootstrap(self, "GRPC"),
+            Mode::Grpc => grpc::bootstrap(self),
+        }
+    }
+
+    /// The node as both kinds of bootstrap write it; what was not given is left out.
+    fn node(&self) -> Value {
+        let mut node = serde_json::json!({"id": self.id, "cluster": self.cluster});
+        if self.region.is_some() || self.zone.is_some() {
+            let locality = [("region", &self.region), ("zone", &self.zone)];
+            node["locality"] = locality.into_iter().filter_map(|(key, value)| Some((key, value.as_deref()?))).collect();
+        }
+        if !self.metadata.is_empty() {
+            node["metadata"] = self.metadata.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        }
+        node
+    }
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("expected KEY=VALUE".to_owned()),
+    }
+}

@@ -1,0 +1,134 @@
+//! The fleet as a table: one line per node and type, and a last line that says how many are in trouble.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use crate::admin::{FleetReport, NodeReport, TypeReport};
+
+const HEADER: [&str; COLUMNS] = ["NODE", "CLUSTER", "GROUP", "TYPE", "STATUS", "VERSION", "SINCE", "DETAIL"];
+const COLUMNS: usize = 8;
+const AGE: usize = 6;
+
+/// What stands where nothing is known.
+const NONE: &str = "-";
+
+/// One line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Row([String; COLUMNS]);
+
+impl Row {
+    fn new(report: &FleetReport, node: &NodeReport, ty: Option<&TypeReport>) -> Self {
+        let detail = match (node.connected, ty.and_then(|ty| ty.error.as_deref())) {
+            (_, Some(error)) => error.to_owned(),
+            (false, None) => match &node.reason {
+                Some(reason) => format!("disconnected: {reason}"),
+                None => "disconnected".to_owned(),
+            },
+            (true, None) => String::new(),
+        };
+        let since = ty.map_or(&node.since, |ty| &ty.since);
+        let columns = [
+            node.id.as_str(),
+            &node.cluster,
+            &node.group,
+            ty.map_or(NONE, |ty| ty.ty.as_str()),
+            ty.map_or(NONE, |ty| ty.status.as_str()),
+            ty.and_then(|ty| ty.version.as_deref()).unwrap_or(NONE),
+            &age(since, &report.at),
+            &detail,
+        ];
+        Self(columns.map(printable))
+    }
+
+    /// Identifies the line from one answer to the next.
+    pub(super) fn key(&self) -> (String, String) {
+        (self.0[0].clone(), self.0[3].clone())
+    }
+
+    /// Whether nothing but the time since then differs.
+    pub(super) fn same_but_for_age(&self, other: &Self) -> bool {
+        (0..COLUMNS).all(|column| column == AGE || self.0[column] == other.0[column])
+    }
+
+    /// The line without alignment.
+    pub(super) fn line(&self) -> String {
+        self.0.join(" ").trim_end().to_owned()
+    }
+}
+
+/// One line per node and type; one for a node that asked for nothing yet.
+pub(super) fn rows(report: &FleetReport) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for node in &report.nodes {
+        if node.types.is_empty() {
+            rows.push(Row::new(report, node, None));
+        }
+        rows.extend(node.types.iter().map(|ty| Row::new(report, node, Some(ty))));
+    }
+    rows
+}
+
+/// The whole table.
+pub(super) fn write(out: &mut dyn Write, report: &FleetReport) -> io::Result<()> {
+    if report.nodes.is_empty() {
+        return writeln!(
+            out,
+            "no proxy has connected yet (`serin bootstrap` prints what one needs to find this server)"
+        );
+    }
+    let rows = rows(report);
+    let mut widths = HEADER.map(str::len);
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(&row.0) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    write_line(out, &widths, &HEADER)?;
+    for row in &rows {
+        write_line(out, &widths, &row.0)?;
+    }
+    writeln!(out, "\n{}", summary(report))
+}
+
+fn write_line(out: &mut dyn Write, widths: &[usize], cells: &[impl AsRef<str>]) -> io::Result<()> {
+    let line: Vec<String> =
+        cells.iter().zip(widths).map(|(cell, &width)| format!("{:width$}", cell.as_ref())).collect();
+    writeln!(out, "{}", line.join("  ").trim_end())
+}
+
+fn summary(report: &FleetReport) -> String {
+    let total = report.nodes.len();
+    let away = report.nodes.iter().filter(|node| !node.connected).count();
+    let with =
+        |status: &str| report.nodes.iter().filter(|node| node.types.iter().any(|ty| ty.status == status)).count();
+    let synced = |node: &&NodeReport| {
+        node.connected && !node.types.is_empty() && node.types.iter().all(|ty| ty.status == "SYNCED")
+    };
+    let synced = report.nodes.iter().filter(synced).count();
+    let mut parts = vec![format!("{synced} of {total} {} in sync", if total == 1 { "node" } else { "nodes" })];
+    for (count, words) in [(with("NACK"), "rejected something"), (away, "not connected")] {
+        if count > 0 {
+            parts.push(format!("{count} {words}"));
+        }
+    }
+    parts.join(", ")
+}
+
+/// How long ago, in the one unit that matters.
+fn age(since: &str, at: &str) -> String {
+    let (Ok(since), Ok(at)) = (humantime::parse_rfc3339(since), humantime::parse_rfc3339(at)) else {
+        return NONE.to_owned();
+    };
+    let seconds = at.duration_since(since).unwrap_or(Duration::ZERO).as_secs();
+    match seconds {
+        0..120 => format!("{seconds}s"),
+        120..7_200 => format!("{}m", seconds / 60),
+        7_200..172_800 => format!("{}h", seconds / 3_600),
+        _ => format!("{}d", seconds / 86_400),
+    }
+}
+
+/// Names and words come from proxies: what could move the cursor or break the line is shown as a space.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}

@@ -1,0 +1,71 @@
+//! `serin render`: the Envoy resources that would be served.
+
+use std::io::Write;
+use std::time::Duration;
+
+use anyhow::anyhow;
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::Outcome;
+use super::files::FileArgs;
+use super::output::{Format, write_document};
+use crate::reconcile::{Effect, Input, Reconciler};
+use crate::spec::{Admitted, Severity, json};
+use crate::translate::Rendered;
+use crate::xds::Node;
+
+const EXAMPLES: &str = "\
+Prints the very resources that a node of that id and cluster would be sent, in push order, as a `resources:` document.
+A rollout is shown as it is before any step. Files with mistakes print those instead, and exit with 1.
+
+Examples:
+  serin render config/
+  serin render config/ --node edge-1 --cluster edge --format json | jq -r '.resources[].name'";
+
+/// What to render, and for whom.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct RenderArgs {
+    #[command(flatten)]
+    files: FileArgs,
+    /// node.id of the proxy to render for; without it, only what every proxy gets
+    #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
+    node: String,
+    /// node.cluster of that proxy
+    #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
+    cluster: String,
+    /// How to print it
+    #[arg(long, value_enum, default_value_t = Format::Yaml)]
+    format: Format,
+}
+
+/// Prints the resources to `out`, or the mistakes to `err`.
+pub(super) fn run(args: &RenderArgs, out: &mut dyn Write, err: &mut dyn Write) -> anyhow::Result<Outcome> {
+    let checked = args.files.check()?;
+    checked.write_diagnostics(err)?;
+    if checked.count(Severity::Error) > 0 {
+        return Ok(Outcome::Negative);
+    }
+    let admitted = Admitted::restore(&checked.files, &checked.options)
+        .map_err(|mistakes| anyhow!("files without mistakes were refused: {mistakes:?}"))?;
+    let spec = admitted.spec_set().into();
+    let node = Node { id: args.node.clone(), cluster: args.cluster.clone(), ..Node::default() };
+    let mut resources = Vec::new();
+    for effect in Reconciler::default().handle(Duration::ZERO, Input::Spec(spec)) {
+        match effect {
+            Effect::Publish(world) => {
+                resources = world.render(&node).iter().map(document).collect::<anyhow::Result<_>>()?;
+            }
+        }
+    }
+    write_document(out, &json!({ "resources": resources }), args.format)?;
+    Ok(Outcome::Positive)
+}
+
+/// The resource as users write them.
+fn document(resource: &Rendered) -> anyhow::Result<Value> {
+    let mut document = json::to_value(&resource.message)?;
+    document["@type"] = resource.ty.type_url().into();
+    Ok(document)
+}

@@ -1,0 +1,154 @@
+//! Whole commands, from the line typed to the exit code.
+
+use std::io;
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+
+use super::*;
+
+const GOOD: &str = "
+apiVersion: serin.dev/v1
+kind: Rollout
+metadata: {name: checkout}
+spec:
+  versions:
+    blue: {endpoints: ['127.0.0.1:9001']}
+    green: {endpoints: ['127.0.0.1:9002']}
+  strategy:
+    weights: {blue: 90, green: 10}
+";
+
+struct Ran {
+    code: ExitCode,
+    out: String,
+    err: String,
+}
+
+fn run(line: &[&str]) -> Ran {
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let code = Cli::try_parse_from(std::iter::once(&"serin").chain(line)).unwrap().run(&mut out, &mut err);
+    Ran { code, out: String::from_utf8(out).unwrap(), err: String::from_utf8(err).unwrap() }
+}
+
+/// A directory of one file, and the path of that file.
+fn directory(text: &str) -> (tempfile::TempDir, String) {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("a.yaml");
+    std::fs::write(&file, text).unwrap();
+    (directory, file.to_str().unwrap().to_owned())
+}
+
+#[test]
+fn the_commands_fit_together() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn every_command_shows_an_example() {
+    for command in Cli::command().get_subcommands() {
+        let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        assert!(help.contains(&format!("serin {}", command.get_name())), "{}", command.get_name());
+    }
+}
+
+#[test]
+fn check_finds_nothing_in_good_files() {
+    let (_directory, file) = directory(GOOD);
+    let ran = run(&["check", &file]);
+    assert_eq!((ran.code, ran.out.as_str()), (ExitCode::SUCCESS, ""));
+    assert_eq!(ran.err, "1 file checked: 0 errors, 0 warnings\n");
+}
+
+#[test]
+fn check_says_where_each_mistake_is() {
+    let (_directory, file) = directory(&GOOD.replace("green: 10", "gren: 10"));
+    let ran = run(&["check", &file]);
+    assert_eq!((ran.code, ran.out.as_str()), (ExitCode::from(1), ""));
+    assert!(ran.err.starts_with(&format!("{file}:10:25: error: ")), "{}", ran.err);
+    assert!(ran.err.ends_with("\n1 file checked: 1 error, 0 warnings\n"), "{}", ran.err);
+
+    let ran = run(&["check", "-o", "json", &file]);
+    assert_eq!((ran.code, ran.err.as_str()), (ExitCode::from(1), ""));
+    let answer: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!((&answer["errors"], &answer["mistakes"][0]["line"]), (&1.into(), &10.into()));
+}
+
+#[test]
+fn nothing_to_check_is_no_success() {
+    let directory = tempfile::tempdir().unwrap();
+    let missing = directory.path().join("nowhere");
+    for path in [directory.path(), &missing] {
+        for command in ["check", "render"] {
+            let ran = run(&[command, path.to_str().unwrap()]);
+            assert_eq!((ran.code, ran.err.lines().count()), (ExitCode::from(2), 1), "{}", ran.err);
+        }
+    }
+}
+
+#[test]
+fn render_prints_what_would_be_served() {
+    let (_directory, file) = directory(GOOD);
+    let ran = run(&["render", &file, "--format", "json"]);
+    assert_eq!((ran.code, ran.err.as_str()), (ExitCode::SUCCESS, ""));
+    let document: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    let cluster = &document["resources"][0];
+    assert_eq!(cluster["@type"], "type.googleapis.com/envoy.config.cluster.v3.Cluster");
+    assert_eq!(cluster["name"], "checkout/blue");
+    assert!(run(&["render", &file]).out.starts_with("resources:\n"));
+}
+
+#[test]
+fn render_of_mistakes_prints_them_instead() {
+    let (_directory, file) = directory(&GOOD.replace("green: 10", "gren: 10"));
+    let ran = run(&["render", &file]);
+    assert_eq!((ran.code, ran.out.as_str()), (ExitCode::from(1), ""));
+    assert!(ran.err.contains(":10:25: error: "));
+}
+
+#[test]
+fn a_server_that_is_not_there_is_one_line() {
+    // Bound and never listened to for long: nobody else gets the port, and nobody answers.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let ran = run(&["fleet", "--server", &url]);
+    assert_eq!((ran.code, ran.out.as_str(), ran.err.lines().count()), (ExitCode::from(2), "", 1));
+    assert!(ran.err.starts_with(&format!("serin: error: cannot reach serin at {url} (")), "{}", ran.err);
+}
+
+#[test]
+fn a_server_that_refuses_is_quoted() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let request = BufReader::new(stream.try_clone().unwrap()).lines().map(Result::unwrap);
+        let request: Vec<_> = request.take_while(|line| !line.is_empty()).collect();
+        let body = r#"{"error": "not now"}"#;
+        let head = format!("HTTP/1.1 503 Service Unavailable\r\ncontent-length: {}\r\n\r\n", body.len());
+        stream.write_all((head + body).as_bytes()).unwrap();
+        request[0].clone()
+    });
+    let ran = run(&["fleet", "--server", &url]);
+    assert_eq!(server.join().unwrap(), "GET /api/v1/fleet HTTP/1.1");
+    assert_eq!(ran.code, ExitCode::from(2));
+    assert!(ran.err.contains("/api/v1/fleet answered 503 Service Unavailable: not now"), "{}", ran.err);
+}
+
+#[test]
+fn a_reader_that_leaves_early_is_no_error() {
+    struct Closed;
+    impl Write for Closed {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    for line in [&["serin", "completions", "bash"][..], &["serin", "bootstrap", "--id", "a", "--cluster", "b"]] {
+        let mut words = Vec::new();
+        let code = Cli::parse_from(line).run(&mut Closed, &mut words);
+        assert_eq!((code, words), (ExitCode::SUCCESS, Vec::new()), "{line:?}");
+    }
+}
