@@ -7,7 +7,10 @@
 pub mod canonical;
 pub mod descriptor;
 mod diagnostic;
+pub mod json;
+pub mod message;
 mod model;
+pub mod resources;
 pub mod suggest;
 pub mod yaml;
 
