@@ -6,7 +6,7 @@
 
 use bytes::{Bytes, BytesMut};
 use prost::encoding::{WireType, encode_key, encode_varint};
-use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, ReflectMessage, Value};
+use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, Value};
 
 /// The canonical bytes of `message`.
 #[must_use]
@@ -41,7 +41,7 @@ fn encode_field(field: &FieldDescriptor, value: &Value, out: &mut BytesMut) {
 
 fn encode_map(field: &FieldDescriptor, mut entries: Vec<(&MapKey, &Value)>, out: &mut BytesMut) {
     let Kind::Message(entry) = field.kind() else { return };
-    entries.sort_by(|(a, _), (b, _)| a.cmp(b));
+    entries.sort_by_key(|(key, _)| *key);
     for (key, value) in entries {
         let mut pair = BytesMut::new();
         encode_one(1, &entry.map_entry_key_field().kind(), &Value::from(key.clone()), &mut pair);
@@ -104,6 +104,7 @@ fn length_delimited(number: u32, body: &[u8], out: &mut BytesMut) {
 
 #[cfg(test)]
 mod tests {
+    use prost_reflect::ReflectMessage;
     use prost_reflect::prost::Message;
 
     use super::*;

@@ -135,7 +135,7 @@ impl ResourceKind {
 }
 
 /// One Envoy resource, every field as its writer gave it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Resource {
     /// Its type.
     pub kind: ResourceKind,
@@ -149,6 +149,19 @@ pub struct Resource {
     pub origin: Origin,
 }
 
+/// The `Debug` of a `DynamicMessage` prints its descriptor too, which has no end where messages hold their own kind.
+impl fmt::Debug for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, name, message: _, nodes, origin } = self;
+        f.debug_struct("Resource")
+            .field("kind", kind)
+            .field("name", name)
+            .field("nodes", nodes)
+            .field("origin", origin)
+            .finish_non_exhaustive()
+    }
+}
+
 /// One address that serves a version.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Endpoint {
@@ -159,7 +172,7 @@ pub enum Endpoint {
 }
 
 /// What stands behind a version.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub enum Backend {
     /// A cluster of ours, named `ROLLOUT/VERSION`.
     Endpoints {
@@ -171,6 +184,18 @@ pub enum Backend {
     },
     /// A cluster defined elsewhere: in `resources:` or in the bootstrap.
     Existing(Arc<str>),
+}
+
+/// Without the fields of the cluster, for the reason [`Resource`] has none.
+impl fmt::Debug for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Endpoints { cluster: _, endpoints } => {
+                f.debug_struct("Endpoints").field("endpoints", endpoints).finish_non_exhaustive()
+            }
+            Self::Existing(name) => f.debug_tuple("Existing").field(name).finish(),
+        }
+    }
 }
 
 /// One version of a service.
