@@ -139,7 +139,7 @@ pub fn admit(
             let message = "no documents are left in this file: its last good version stays in force";
             let help = Some("delete the file to withdraw its documents".to_owned());
             diagnostics.push(Diagnostic { help, ..about(path, message.to_owned()) });
-        } else if !parsed.has_errors() && before != Some(parsed) {
+        } else if !parsed.has_errors() && before.is_none_or(|before| !Arc::ptr_eq(before, parsed)) {
             changes.wished.insert(path.clone(), Some(parsed.clone()));
         }
     }
@@ -209,6 +209,7 @@ impl Changes {
                 }
             }
             if culprits.is_empty() {
+                // As checks go now each error has its culprit; this ends the loop whatever they learn to find.
                 let rest = self.wished.keys().filter(|path| !self.held.contains_key(*path));
                 culprits = rest.map(|path| (path.clone(), first.diagnostic.clone())).collect();
             }
@@ -252,11 +253,11 @@ impl Changes {
             .map(|(path, reason)| {
                 let Diagnostic { file, line, column, message, .. } = reason;
                 let state = match (self.wished.get(path), previous.files.contains_key(path)) {
-                    (Some(None), _) => "this file is deleted, but its last good version stays in force",
-                    (_, true) => "this change is held back, the last good version stays in force",
-                    (_, false) => "this file is held back",
+                    (Some(None), _) => "deleted, but its last good version stays in force: without it",
+                    (_, true) => "this change is held back, the last good version stays in force: with it",
+                    (_, false) => "this file is held back: with it",
                 };
-                about(path, format!("{state}: else, at {file}:{line}:{column}, {message}"))
+                about(path, format!("{state}, {file}:{line}:{column}: {message}"))
             })
             .collect()
     }
@@ -264,7 +265,7 @@ impl Changes {
 
 fn parse(files: &Files, known: &Admitted) -> ParsedFiles {
     let parsed = |(path, text): (&Arc<str>, &Arc<str>)| {
-        let same = known.files.get(path).filter(|known| Arc::ptr_eq(&known.text, text) || known.text == *text);
+        let same = known.files.get(path).filter(|known| known.text == *text);
         (path.clone(), same.map_or_else(|| Arc::new(Parsed::new(path, text)), Arc::clone))
     };
     files.iter().map(parsed).collect()

@@ -133,10 +133,9 @@ fn target(node: &Node, versions: &[Arc<str>], reporter: &mut Reporter) -> Option
 fn known_version(text: &str, at: Position, versions: &[Arc<str>], reporter: &mut Reporter) -> Option<Arc<str>> {
     let found = versions.iter().find(|version| ***version == *text);
     if found.is_none() && !versions.is_empty() {
-        let names = || versions.iter().map(|version| &**version);
-        let help = suggest::did_you_mean(text, names())
-            .unwrap_or_else(|| format!("the versions are {}", names().collect::<Vec<_>>().join(", ")));
-        reporter.error(at, format!("{text:?} is no version of this rollout"), text, Some(help));
+        let names = versions.iter().map(|version| &**version);
+        let help = suggest::or_list(text, "the versions are", names);
+        reporter.error(at, format!("{text:?} is no version of this rollout"), text, help);
     }
     found.cloned()
 }

@@ -40,6 +40,9 @@ const X: &str = "resources: [{'@type': type.googleapis.com/envoy.config.cluster.
 const X2: &str =
     "resources: [{'@type': type.googleapis.com/envoy.config.cluster.v3.Cluster, name: x, connect_timeout: 2s}]";
 const Y: &str = "resources: [{'@type': type.googleapis.com/envoy.config.cluster.v3.Cluster, name: yyy}]";
+const W: &str = "resources: [{'@type': type.googleapis.com/envoy.config.cluster.v3.Cluster, name: w}]";
+const TO_W: &str = "resources: [{'@type': type.googleapis.com/envoy.config.route.v3.RouteConfiguration, name: r, \
+                    request_mirror_policies: [{cluster: w}]}]";
 const TO_X: &str = "resources: [{'@type': type.googleapis.com/envoy.config.route.v3.RouteConfiguration, name: r, \
                     request_mirror_policies: [{cluster: x}]}]";
 const TO_Y: &str = "resources: [{'@type': type.googleapis.com/envoy.config.route.v3.RouteConfiguration, name: r, \
@@ -96,13 +99,10 @@ fn who_takes_away_what_others_name_is_held_back() {
 
     let (now, held, said) = step(&[("a", Y), ("b", TO_Y)], &[("a", X), ("b", TO_Y)]);
     assert_eq!((now, held), (owned(&[("a", Y), ("b", TO_Y)]), vec!["a".to_owned()]));
-    let why = "this change is held back, the last good version stays in force";
+    let why = "this change is held back, the last good version stays in force: with it";
     assert_eq!(
         said,
-        [
-            format!("a:1:1: error: {why}: else, at b:1:130, no cluster \"yyy\" is defined"),
-            format!("b:1:130: error: {NO_YYY}"),
-        ]
+        [format!("a:1:1: error: {why}, b:1:130: no cluster \"yyy\" is defined"), format!("b:1:130: error: {NO_YYY}"),]
     );
 }
 
@@ -110,12 +110,15 @@ fn who_takes_away_what_others_name_is_held_back() {
 fn a_deletion_that_breaks_others_does_not_happen() {
     let (now, held, said) = step(&[("a", Y), ("b", TO_Y)], &[("b", TO_Y)]);
     assert_eq!((now, held), (owned(&[("a", Y), ("b", TO_Y)]), vec!["a".to_owned()]));
-    assert_eq!(said, [
-        "a:1:1: error: this file is deleted, but its last good version stays in force: else, at b:1:130, no cluster \
+    assert_eq!(
+        said,
+        [
+            "a:1:1: error: deleted, but its last good version stays in force: without it, b:1:130: no cluster \
          \"yyy\" is defined"
-            .to_owned(),
-        format!("b:1:130: error: {NO_YYY}"),
-    ]);
+                .to_owned(),
+            format!("b:1:130: error: {NO_YYY}"),
+        ]
+    );
 }
 
 #[test]
@@ -124,7 +127,7 @@ fn what_leans_on_a_file_with_mistakes_waits_for_it() {
     let (now, held, said) = step(&[("a", X), ("b", TO_X)], &[("a", &wrong_y), ("b", TO_Y)]);
     assert_eq!((now, held), (owned(&[("a", X), ("b", TO_X)]), vec!["a".to_owned(), "b".to_owned()]));
     assert!(said[0].starts_with("a:4:1: error: "), "{said:?}");
-    let state = "this change is held back, the last good version stays in force: else, at b:1:130, no cluster \"yyy\" is defined";
+    let state = "this change is held back, the last good version stays in force: with it, b:1:130: no cluster \"yyy\" is defined";
     assert_eq!(said[1..], [format!("b:1:1: error: {state}")]);
 }
 
@@ -138,10 +141,21 @@ fn of_two_that_are_at_odds_the_first_is_taken() {
     assert_eq!(
         said,
         [
-            "a:1:1: error: this file is held back: else, at b:1:13, Cluster \"x\" is defined twice, first at a:1:13",
+            "a:1:1: error: this file is held back: with it, b:1:13: Cluster \"x\" is defined twice, first at a:1:13",
             "b:1:13: error: Cluster \"x\" is defined twice, first at a:1:13",
         ]
     );
+}
+
+#[test]
+fn changes_that_are_good_only_together_are_not_held_back_for_others() {
+    let swapped = |more: &[(&'static str, &'static str)]| [&[("a", Y), ("b", X)], more].concat();
+    let before = [("a", X), ("b", Y), ("c", W), ("d", TO_W)];
+    let (now, held, _) = step(&before, &swapped(&[("d", TO_W)]));
+    assert_eq!((now, held), (owned(&swapped(&[("c", W), ("d", TO_W)])), vec!["c".to_owned()]));
+    let before = [("a", X), ("b", Y), ("d", W)];
+    let (now, held, _) = step(&before, &swapped(&[("c", W), ("d", W)]));
+    assert_eq!((now, held), (owned(&swapped(&[("d", W)])), vec!["c".to_owned()]));
 }
 
 #[test]
