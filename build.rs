@@ -1,5 +1,5 @@
 //! Build-time products: the slim discovery messages and services of `proto/`, and the descriptor set of the whole
-//! Envoy API that the `envoy-types` package ships, without the comments it carries.
+//! Envoy API: what the `envoy-types` package ships, without the comments it carries, and the messages of `proto/extra`.
 
 #![expect(clippy::disallowed_methods, reason = "cargo speaks to a build script through its environment")]
 
@@ -9,8 +9,13 @@ use std::process::Command;
 
 use prost::Message;
 use prost_types::FileDescriptorSet;
+use protox::Compiler;
+use protox::file::{ChainFileResolver, DescriptorSetFileResolver, IncludeFileResolver};
 
 const PROTOS: [&str; 5] = ["discovery.proto", "cluster.proto", "endpoint.proto", "listener.proto", "route.proto"];
+
+/// What Envoy reads only inside an `Any`: nothing in its API imports it, so it is not in the set of `envoy-types`.
+const EXTRA: [&str; 3] = ["udpa/type/v1/extra.proto", "xds/type/v3/extra.proto", "xds/type/matcher/v3/extra.proto"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
@@ -34,6 +39,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     for file in &mut envoy.file {
         file.source_code_info = None;
     }
+    let mut resolver = ChainFileResolver::new();
+    resolver.add(IncludeFileResolver::new("proto/extra".into()));
+    resolver.add(DescriptorSetFileResolver::new(envoy.clone()));
+    let mut compiler = Compiler::with_file_resolver(resolver);
+    compiler.open_files(EXTRA)?;
+    envoy.file.extend(compiler.file_descriptor_set().file);
     std::fs::write(out.join("envoy.bin"), envoy.encode_to_vec())?;
     Ok(())
 }

@@ -41,7 +41,7 @@ fn encode_field(field: &FieldDescriptor, value: &Value, out: &mut BytesMut) {
 
 fn encode_map(field: &FieldDescriptor, mut entries: Vec<(&MapKey, &Value)>, out: &mut BytesMut) {
     let Kind::Message(entry) = field.kind() else { return };
-    entries.sort_by(|(a, _), (b, _)| a.cmp(b));
+    entries.sort_by_key(|(key, _)| *key);
     for (key, value) in entries {
         let mut pair = BytesMut::new();
         encode_one(1, &entry.map_entry_key_field().kind(), &Value::from(key.clone()), &mut pair);

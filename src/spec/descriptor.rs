@@ -31,6 +31,9 @@ mod tests {
             "envoy.config.listener.v3.Listener",
             "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
             "envoy.extensions.filters.http.router.v3.Router",
+            "xds.type.v3.TypedStruct",
+            "udpa.type.v1.TypedStruct",
+            "xds.type.matcher.v3.IPMatcher",
             "google.protobuf.Any",
             "google.protobuf.Duration",
         ] {

@@ -52,13 +52,14 @@ impl fmt::Display for Diagnostic {
 pub struct Reporter {
     file: Arc<str>,
     diagnostics: Vec<Diagnostic>,
+    errors: usize,
 }
 
 impl Reporter {
     /// Nothing found yet in `file`, a path as people should see it.
     #[must_use]
     pub fn new(file: Arc<str>) -> Self {
-        Self { file, diagnostics: Vec::new() }
+        Self { file, diagnostics: Vec::new(), errors: 0 }
     }
 
     /// The file it speaks of.
@@ -75,7 +76,7 @@ impl Reporter {
         found: impl Into<String>,
         help: Option<String>,
     ) {
-        self.push(Severity::Error, position, message.into(), found.into(), help);
+        self.push(Severity::Error, position, message.into(), &found.into(), help);
     }
 
     /// Something that is probably not what the writer meant; the file is taken all the same.
@@ -86,14 +87,14 @@ impl Reporter {
         found: impl Into<String>,
         help: Option<String>,
     ) {
-        self.push(Severity::Warning, position, message.into(), found.into(), help);
+        self.push(Severity::Warning, position, message.into(), &found.into(), help);
     }
 
     /// How many errors there are so far. A caller that compares two counts knows whether what it read in between is
     /// good.
     #[must_use]
     pub fn errors(&self) -> usize {
-        self.diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count()
+        self.errors
     }
 
     /// All that was found, in the order of the text.
@@ -103,7 +104,8 @@ impl Reporter {
         self.diagnostics
     }
 
-    fn push(&mut self, severity: Severity, position: Position, message: String, found: String, help: Option<String>) {
+    fn push(&mut self, severity: Severity, position: Position, message: String, found: &str, help: Option<String>) {
+        self.errors += usize::from(severity == Severity::Error);
         let found = found.lines().next().unwrap_or_default().to_owned();
         let Position { line, column } = position;
         self.diagnostics.push(Diagnostic { file: self.file.clone(), line, column, severity, message, found, help });

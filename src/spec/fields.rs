@@ -8,6 +8,8 @@ use super::{Reporter, suggest};
 /// The entries of one mapping, unknown ones reported and left out.
 pub(super) struct Fields<'a> {
     entries: Vec<&'a Entry>,
+    /// The known keys that unknown ones were probably meant to be.
+    misspelt: Vec<String>,
     position: Position,
 }
 
@@ -15,18 +17,19 @@ impl<'a> Fields<'a> {
     /// Reads `node` as the mapping that `place` names in messages, e.g. `spec.strategy`. `None`, and a report, if it
     /// is none.
     pub(super) fn read(node: &'a Node, place: &str, known: &[&str], reporter: &mut Reporter) -> Option<Self> {
-        let mut entries = Vec::new();
+        let (mut entries, mut misspelt) = (Vec::new(), Vec::new());
         for entry in mapping(node, place, reporter)? {
             if known.contains(&entry.key.as_str()) {
                 entries.push(entry);
                 continue;
             }
-            let help = suggest::did_you_mean(&entry.key, known.iter().copied())
-                .unwrap_or_else(|| format!("expected one of {}", known.join(", ")));
+            let guess = suggest::nearest(&entry.key, known.iter().copied());
+            misspelt.extend(guess.map(str::to_owned));
+            let help = suggest::or_list(&entry.key, "expected one of", known.iter().copied());
             let message = format!("unknown key {:?} in {place}", entry.key);
-            reporter.error(entry.position, message, entry.key.as_str(), Some(help));
+            reporter.error(entry.position, message, entry.key.as_str(), help);
         }
-        Some(Self { entries, position: node.position })
+        Some(Self { entries, misspelt, position: node.position })
     }
 
     /// The entry of `key`.
@@ -42,6 +45,11 @@ impl<'a> Fields<'a> {
     /// The known entries, in the order of the file.
     pub(super) fn iter(&self) -> impl Iterator<Item = &'a Entry> {
         self.entries.iter().copied()
+    }
+
+    /// Whether `key` is neither there nor, as far as can be guessed, misspelt: a misspelt key is reported already.
+    pub(super) fn lacks(&self, key: &str) -> bool {
+        self.entry(key).is_none() && !self.misspelt.iter().any(|guess| guess == key)
     }
 
     /// Where the mapping starts.

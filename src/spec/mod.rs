@@ -4,17 +4,28 @@
 //! [`SpecSet`]. Every mistake is reported as a [`Diagnostic`] with file, line and column; all of them, not the first.
 //! This layer speaks of rollouts and Envoy resources as messages; it knows nothing of xDS sessions, and does no I/O.
 
+mod admit;
 pub mod canonical;
+mod check;
 pub mod descriptor;
 mod diagnostic;
+mod document;
 mod fields;
+pub mod json;
+pub mod message;
 mod model;
 pub mod nodes;
+mod references;
+pub mod resources;
+mod rollout;
 pub mod suggest;
 pub mod yaml;
 
+pub use admit::{Admission, Admitted, Files, admit, check_files};
+pub use check::Options;
 pub use diagnostic::{Diagnostic, Reporter, Severity};
+pub use document::parse_file;
 pub use model::{
-    Backend, Endpoint, FileSpec, NodeIdentity, NodeSelector, Origin, Resource, ResourceKind, Rollout, SpecSet, Split,
-    Strategy, TOTAL_WEIGHT, Version,
+    Backend, Endpoint, FileSpec, NodeIdentity, NodeSelector, Origin, Reference, Resource, ResourceKind, Role, Rollout,
+    SpecSet, Split, Strategy, TOTAL_WEIGHT, Version,
 };

@@ -1,12 +1,14 @@
 //! The model that parsed documents become. A value of these types holds together: no half-valid rollout exists.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use prost_reflect::DynamicMessage;
 
 use super::nodes::Glob;
+use super::yaml::Position;
 
 /// Weights of one split add up to this: two decimals of a percent.
 pub const TOTAL_WEIGHT: u32 = 10_000;
@@ -79,8 +81,61 @@ pub enum ResourceKind {
     TypedExtensionConfig,
 }
 
+/// The message's name without its package.
+impl fmt::Display for ResourceKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+impl ResourceKind {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::Cluster,
+        Self::ClusterLoadAssignment,
+        Self::Listener,
+        Self::RouteConfiguration,
+        Self::ScopedRouteConfiguration,
+        Self::VirtualHost,
+        Self::Secret,
+        Self::Runtime,
+        Self::TypedExtensionConfig,
+    ];
+
+    /// Full protobuf name.
+    #[must_use]
+    pub const fn message_name(self) -> &'static str {
+        match self {
+            Self::Cluster => "envoy.config.cluster.v3.Cluster",
+            Self::ClusterLoadAssignment => "envoy.config.endpoint.v3.ClusterLoadAssignment",
+            Self::Listener => "envoy.config.listener.v3.Listener",
+            Self::RouteConfiguration => "envoy.config.route.v3.RouteConfiguration",
+            Self::ScopedRouteConfiguration => "envoy.config.route.v3.ScopedRouteConfiguration",
+            Self::VirtualHost => "envoy.config.route.v3.VirtualHost",
+            Self::Secret => "envoy.extensions.transport_sockets.tls.v3.Secret",
+            Self::Runtime => "envoy.service.runtime.v3.Runtime",
+            Self::TypedExtensionConfig => "envoy.config.core.v3.TypedExtensionConfig",
+        }
+    }
+
+    /// The kind of that full protobuf name; `None` for a message that `resources:` may not hold.
+    #[must_use]
+    pub fn from_message_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.message_name() == name)
+    }
+
+    /// The field that holds the name proxies ask for.
+    #[must_use]
+    pub const fn name_field(self) -> &'static str {
+        match self {
+            Self::ClusterLoadAssignment => "cluster_name",
+            _ => "name",
+        }
+    }
+}
+
 /// One Envoy resource, every field as its writer gave it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Resource {
     /// Its type.
     pub kind: ResourceKind,
@@ -94,6 +149,19 @@ pub struct Resource {
     pub origin: Origin,
 }
 
+/// The `Debug` of a `DynamicMessage` prints its descriptor too, which has no end where messages hold their own kind.
+impl fmt::Debug for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, name, message: _, nodes, origin } = self;
+        f.debug_struct("Resource")
+            .field("kind", kind)
+            .field("name", name)
+            .field("nodes", nodes)
+            .field("origin", origin)
+            .finish_non_exhaustive()
+    }
+}
+
 /// One address that serves a version.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Endpoint {
@@ -104,7 +172,7 @@ pub enum Endpoint {
 }
 
 /// What stands behind a version.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub enum Backend {
     /// A cluster of ours, named `ROLLOUT/VERSION`.
     Endpoints {
@@ -116,6 +184,18 @@ pub enum Backend {
     },
     /// A cluster defined elsewhere: in `resources:` or in the bootstrap.
     Existing(Arc<str>),
+}
+
+/// Without the fields of the cluster, for the reason [`Resource`] has none.
+impl fmt::Debug for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Endpoints { cluster: _, endpoints } => {
+                f.debug_struct("Endpoints").field("endpoints", endpoints).finish_non_exhaustive()
+            }
+            Self::Existing(name) => f.debug_tuple("Existing").field(name).finish(),
+        }
+    }
 }
 
 /// One version of a service.
@@ -168,6 +248,36 @@ pub struct FileSpec {
     pub rollouts: Vec<Arc<Rollout>>,
     /// Its Envoy resources.
     pub resources: Vec<Arc<Resource>>,
+    /// What its documents name that may be defined in other files, in the order of the text.
+    pub references: Vec<Reference>,
+}
+
+/// A name in a document that stands for something defined elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Reference {
+    /// Where it stands in its file.
+    pub position: Position,
+    /// As written.
+    pub name: Arc<str>,
+    /// What it must name.
+    pub role: Role,
+}
+
+/// What a [`Reference`] is, and with it what it may name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// `cluster` of a route's action: a cluster or a rollout.
+    RouteAction,
+    /// An entry of `weighted_clusters`: a cluster.
+    WeightedCluster,
+    /// `request_mirror_policies`: a cluster.
+    Mirror,
+    /// A TCP proxy: a cluster.
+    TcpProxy,
+    /// `existingCluster` of a version: a cluster, maybe one that only the bootstrap knows.
+    ExistingCluster,
+    /// RDS over ADS: a RouteConfiguration.
+    RouteConfiguration,
 }
 
 /// All documents in force, checked against each other.

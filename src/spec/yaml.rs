@@ -13,6 +13,9 @@ const MAX_NODES: usize = 1_000_000;
 /// Depth of nesting: Envoy's deepest sensible resources stay under 40.
 const MAX_DEPTH: usize = 100;
 
+/// Characters of a text that an error message repeats.
+const MAX_FOUND: usize = 120;
+
 /// A place in the text, both from 1; columns count characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Position {
@@ -84,14 +87,20 @@ impl Node {
         }
     }
 
-    /// What stands there, in the words of an error message: scalars as written, the rest by kind.
+    /// What stands there, in the words of an error message: scalars as written (long text is cut), the rest by kind.
     #[must_use]
     pub fn found(&self) -> String {
         match &self.data {
             Data::Null => "nothing".into(),
             Data::Bool(value) => value.to_string(),
             Data::Number(text) => text.clone(),
-            Data::String(text) => format!("{:?}", text.lines().next().unwrap_or_default()),
+            Data::String(text) => {
+                let line = text.lines().next().unwrap_or_default();
+                match line.char_indices().nth(MAX_FOUND) {
+                    Some((end, _)) => format!("{:?}...", &line[..end]),
+                    None => format!("{line:?}"),
+                }
+            }
             Data::Sequence(_) => "a list".into(),
             Data::Mapping(_) => "a mapping".into(),
         }
@@ -272,6 +281,8 @@ fn position_at(line: usize, column: usize) -> Position {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write;
+
     use super::*;
 
     fn one(text: &str) -> Node {
@@ -322,7 +333,7 @@ mod tests {
             one("a: &x {p: 1}\nb: *x\n").get("b").and_then(|b| b.get("p")).map(|p| &p.data),
             Some(&Data::Number("1".into()))
         );
-        assert_eq!(one("{\"a\": [1, null, \"t\"]}").get("a").map(|a| a.found()), Some("a list".into()));
+        assert_eq!(one("{\"a\": [1, null, \"t\"]}").get("a").map(Node::found), Some("a list".into()));
     }
 
     #[test]
@@ -339,7 +350,7 @@ mod tests {
         let mut text = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
         for i in 1..12 {
             let refs = vec![format!("*a{}", i - 1); 10].join(", ");
-            text += &format!("a{i}: &a{i} [{refs}]\n");
+            writeln!(text, "a{i}: &a{i} [{refs}]").expect("text");
         }
         assert!(wrong(&text).message.contains("aliases expanded"));
     }

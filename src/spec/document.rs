@@ -1,0 +1,106 @@
+//! One file: its documents, each by its kind.
+
+use std::sync::Arc;
+
+use super::fields::{Fields, name};
+use super::model::{FileSpec, NodeSelector};
+use super::yaml::{self, Data, Node};
+use super::{Diagnostic, Reporter, nodes, references, resources, rollout, suggest};
+
+/// The `apiVersion` of the documents of our own.
+const API_VERSION: &str = "serin.dev/v1";
+
+const KINDS: [&str; 2] = ["Rollout", "AnalysisTemplate"];
+
+const EXPECTED: &str = "expected resources: (Envoy resources), kind: Rollout or kind: AnalysisTemplate";
+
+/// Reads all documents of a file; empty ones are fine. If any diagnostic is an error, the [`FileSpec`] holds only what
+/// could be read, and the file must not be taken into service.
+#[must_use]
+pub fn parse_file(path: &Arc<str>, text: &str) -> (FileSpec, Vec<Diagnostic>) {
+    let mut reporter = Reporter::new(path.clone());
+    let mut file = FileSpec { path: path.clone(), ..FileSpec::default() };
+    let (documents, mistakes) = yaml::parse(text);
+    for mistake in mistakes {
+        reporter.error(mistake.position, mistake.message, "", None);
+    }
+    for document in &documents {
+        read(document, &mut file, &mut reporter);
+    }
+    file.references.sort();
+    (file, reporter.into_diagnostics())
+}
+
+fn read(document: &Node, file: &mut FileSpec, reporter: &mut Reporter) {
+    let entries = match &document.data {
+        Data::Null => return,
+        Data::Mapping(entries) => entries,
+        _ => {
+            let found = document.found();
+            reporter.error(document.position, format!("{EXPECTED}, found {found}"), found, None);
+            return;
+        }
+    };
+    if document.get("resources").is_some() {
+        envoy_resources(document, file, reporter);
+    } else if let Some(kind) = document.get("kind") {
+        of_kind(kind, document, file, reporter);
+    } else {
+        let near = |entry: &&yaml::Entry| suggest::nearest(&entry.key, ["resources", "kind"]).is_some();
+        let entry = entries.iter().find(near).or(entries.first());
+        let (position, key) = entry.map_or((document.position, ""), |entry| (entry.position, &entry.key));
+        let help = suggest::did_you_mean(key, ["resources", "kind"]);
+        reporter.error(position, format!("unknown document: {EXPECTED}"), key, help);
+    }
+}
+
+fn envoy_resources(document: &Node, file: &mut FileSpec, reporter: &mut Reporter) {
+    // The last two stand in Envoy's own files; versions are computed here, and each resource says its type.
+    let known = ["resources", "nodes", "version_info", "type_url"];
+    let Some(fields) = Fields::read(document, "a document of resources", &known, reporter) else { return };
+    let nodes = fields.get("nodes").map_or_else(NodeSelector::default, |node| nodes::read(node, reporter));
+    file.resources.extend(resources::read(document, &Arc::new(nodes), reporter).into_iter().map(Arc::new));
+    if let Some(list) = fields.get("resources") {
+        references::collect(list, &mut file.references);
+    }
+}
+
+fn of_kind(kind: &Node, document: &Node, file: &mut FileSpec, reporter: &mut Reporter) {
+    let Some(word) = name(kind, "kind", reporter) else { return };
+    if !KINDS.contains(&word) {
+        let help = suggest::did_you_mean(word, KINDS);
+        reporter.error(kind.position, format!("unknown kind {word:?}: {EXPECTED}"), word, help);
+        return;
+    }
+    api_version(document, word, reporter);
+    if word == "Rollout" {
+        file.rollouts.extend(rollout::read(document, reporter, &mut file.references).map(Arc::new));
+    } else {
+        analysis_template(document, kind, reporter);
+    }
+}
+
+fn api_version(document: &Node, kind: &str, reporter: &mut Reporter) {
+    match document.get("apiVersion") {
+        None => {
+            let help = Some(format!("apiVersion: {API_VERSION}"));
+            reporter.error(document.position, format!("apiVersion is missing beside kind: {kind}"), "", help);
+        }
+        Some(Node { data: Data::String(version), .. }) if version == API_VERSION => {}
+        Some(node) => {
+            let message = format!("apiVersion must be {API_VERSION}, found {}", node.found());
+            reporter.error(node.position, message, node.found(), None);
+        }
+    }
+}
+
+fn analysis_template(document: &Node, kind: &Node, reporter: &mut Reporter) {
+    let known = ["apiVersion", "kind", "metadata", "spec"];
+    let Some(fields) = Fields::read(document, "an AnalysisTemplate", &known, reporter) else { return };
+    let _ = rollout::metadata_name(&fields, reporter);
+    let message = "AnalysisTemplate is not supported yet: it has no effect in this version";
+    reporter.warning(kind.position, message, "AnalysisTemplate", None);
+}
+
+#[cfg(test)]
+mod tests;
