@@ -29,7 +29,12 @@ fn spec(target: &str, line: u32) -> Arc<SpecSet> {
         nodes: Arc::default(),
         origin: Origin { file: "a.yaml".into(), line: 1, column: 1 },
     };
-    let file = FileSpec { path: "a.yaml".into(), rollouts: vec![Arc::new(rollout)], resources: vec![Arc::new(route)] };
+    let file = FileSpec {
+        path: "a.yaml".into(),
+        rollouts: vec![Arc::new(rollout)],
+        resources: vec![Arc::new(route)],
+        ..FileSpec::default()
+    };
     Arc::new(SpecSet { files: BTreeMap::from([("a.yaml".into(), Arc::new(file))]) })
 }
 

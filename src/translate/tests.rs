@@ -91,7 +91,12 @@ type File<'a> = (&'a str, &'a [Arc<Rollout>], &'a [Arc<spec::Resource>]);
 fn spec_set(files: &[File<'_>]) -> SpecSet {
     let file = |(path, rollouts, resources): &File<'_>| {
         let path: Arc<str> = (*path).into();
-        let file = FileSpec { path: Arc::clone(&path), rollouts: rollouts.to_vec(), resources: resources.to_vec() };
+        let file = FileSpec {
+            path: Arc::clone(&path),
+            rollouts: rollouts.to_vec(),
+            resources: resources.to_vec(),
+            ..FileSpec::default()
+        };
         (path, Arc::new(file))
     };
     SpecSet { files: files.iter().map(file).collect() }
