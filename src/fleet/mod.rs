@@ -219,9 +219,8 @@ impl Fleet {
         let state = slot.get_or_insert_with(|| TypeState::asked(now, rejected));
         let before = state.settled;
         match event {
-            Event::Subscribed { .. } => {}
             Event::Sent { .. } if state.status == Status::NotSent => state.turn(Status::Stale, now),
-            Event::Sent { .. } => {}
+            Event::Subscribed { .. } | Event::Sent { .. } => {}
             Event::Acked { nonce, version, .. } => {
                 (state.nonce, state.version) = (Some(nonce), Some(version));
             }

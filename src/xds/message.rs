@@ -40,14 +40,14 @@ pub struct Request {
 /// The part of a request in which the variants differ.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RequestBody {
-    /// DiscoveryRequest
+    /// `DiscoveryRequest`
     Sotw {
         /// `version_info`: the last version the client accepted.
         version: String,
         /// `resource_names`: the whole subscription.
         names: Vec<String>,
     },
-    /// DeltaDiscoveryRequest
+    /// `DeltaDiscoveryRequest`
     Delta {
         /// `resource_names_subscribe`
         subscribe: Vec<String>,

@@ -107,9 +107,10 @@ impl Session {
 
         let removals = !plan.removed.is_empty() && (full || self.settings().variant == Variant::Delta);
         plan.send = !plan.changed.is_empty() || removals || channel.answer_due;
-        plan.version = Some(match full && !plan.complete {
-            true => Version::of_all(plan.whole.iter().map(|r| (&*r.name, r.version)).collect::<BTreeMap<_, _>>()),
-            false => target.version(),
+        plan.version = Some(if full && !plan.complete {
+            Version::of_all(plan.whole.iter().map(|r| (&*r.name, r.version)).collect::<BTreeMap<_, _>>())
+        } else {
+            target.version()
         });
         if !full {
             plan.whole.clear();
@@ -120,8 +121,7 @@ impl Session {
     /// What to say of a name the client asked for and nobody defines.
     fn answer_unknown(&self, ty: ResourceType, name: &Arc<str>, plan: &mut Plan) {
         match self.channel(ty).held.get(name) {
-            Some(Held { body: Some(body), .. }) => plan.changed.push(Arc::clone(body)),
-            Some(_) => {}
+            Some(held) => plan.changed.extend(held.body.clone()),
             // A cluster warms until its endpoints come; an empty assignment ends that, silence would not.
             None if ty == ResourceType::Endpoint => plan.changed.push(no_endpoints(name)),
             None if self.settings().variant == Variant::Delta => plan.removed.push(Arc::clone(name)),

@@ -12,26 +12,26 @@ use serin::xds::{Request, RequestBody, Resource, ResourceType, Response, Variant
 /// What the model reads from a resource. The bodies of test resources are text: `routes=a,b` in a listener, and
 /// `bad` anywhere makes the model reject it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Content {
-    pub version: String,
-    pub endpoints: Option<String>,
-    pub clusters: BTreeSet<String>,
-    pub routes: BTreeSet<String>,
-    pub bad: bool,
+pub(crate) struct Content {
+    pub(crate) version: String,
+    pub(crate) endpoints: Option<String>,
+    pub(crate) clusters: BTreeSet<String>,
+    pub(crate) routes: BTreeSet<String>,
+    pub(crate) bad: bool,
 }
 
 /// A response as the model takes it.
 #[derive(Debug, Clone)]
-pub struct Update {
-    pub ty: ResourceType,
-    pub nonce: String,
-    pub version: String,
-    pub resources: Vec<(String, Content)>,
-    pub removed: Vec<String>,
+pub(crate) struct Update {
+    pub(crate) ty: ResourceType,
+    pub(crate) nonce: String,
+    pub(crate) version: String,
+    pub(crate) resources: Vec<(String, Content)>,
+    pub(crate) removed: Vec<String>,
 }
 
 impl Update {
-    pub fn of(response: &Response) -> Self {
+    pub(crate) fn of(response: &Response) -> Self {
         let content = |resource: &Resource| {
             let text = String::from_utf8_lossy(&resource.body).into_owned();
             let routes = text.split_whitespace().find_map(|word| word.strip_prefix("routes=")).unwrap_or_default();
@@ -65,14 +65,14 @@ struct Cluster {
 
 /// The model client.
 #[derive(Debug, Clone)]
-pub struct FakeEnvoy {
+pub(crate) struct FakeEnvoy {
     variant: Variant,
     clusters: BTreeMap<String, Cluster>,
     endpoints: BTreeMap<String, Content>,
     listeners: BTreeMap<String, Content>,
     routes: BTreeMap<String, Content>,
     /// Whether clusters with endpoints finish warming at once (no health checks).
-    pub warms_at_once: bool,
+    pub(crate) warms_at_once: bool,
     /// The CDS answer that waits until all clusters are warm: nonce, version, error.
     withheld: VecDeque<(String, String, Option<String>)>,
     /// Whether it has ever been sent clusters: it asks for listeners once those are warm.
@@ -82,12 +82,12 @@ pub struct FakeEnvoy {
     /// Last nonce per type.
     nonces: BTreeMap<ResourceType, String>,
     /// Clusters it rejected and has nothing older of.
-    pub refused: BTreeSet<String>,
+    pub(crate) refused: BTreeSet<String>,
     requests: VecDeque<Request>,
 }
 
 impl FakeEnvoy {
-    pub fn new(variant: Variant) -> Self {
+    pub(crate) fn new(variant: Variant) -> Self {
         let mut envoy = Self {
             variant,
             clusters: BTreeMap::new(),
@@ -108,7 +108,7 @@ impl FakeEnvoy {
     }
 
     /// The stream broke: a new one starts, with what it has.
-    pub fn reconnect(&mut self) {
+    pub(crate) fn reconnect(&mut self) {
         self.requests.clear();
         self.nonces.clear();
         self.subscribed.clear();
@@ -128,12 +128,12 @@ impl FakeEnvoy {
         }
     }
 
-    pub fn next_request(&mut self) -> Option<Request> {
+    pub(crate) fn next_request(&mut self) -> Option<Request> {
         self.requests.pop_front()
     }
 
     /// Takes a response.
-    pub fn handle(&mut self, update: &Update) {
+    pub(crate) fn handle(&mut self, update: &Update) {
         self.nonces.insert(update.ty, update.nonce.clone());
         let bad: Vec<&str> = update.resources.iter().filter(|(_, c)| c.bad).map(|(name, _)| name.as_str()).collect();
         let error = (!bad.is_empty()).then(|| format!("Error adding/updating resource(s) {}: refused", bad.join(", ")));
@@ -151,7 +151,7 @@ impl FakeEnvoy {
     }
 
     /// Health checks of all clusters that have their endpoints are done.
-    pub fn finish_warming(&mut self) {
+    pub(crate) fn finish_warming(&mut self) {
         for (name, cluster) in &mut self.clusters {
             if cluster.fed && cluster.warming.is_some() {
                 cluster.active = cluster.warming.take();
@@ -163,20 +163,20 @@ impl FakeEnvoy {
     }
 
     /// Endpoints that did not come within `initial_fetch_timeout` are no longer waited for.
-    pub fn time_out_fetches(&mut self) {
+    pub(crate) fn time_out_fetches(&mut self) {
         self.clusters.values_mut().for_each(|cluster| cluster.fed = true);
         self.finish_warming();
     }
 
     /// Clusters that carry traffic of a route in use and are not there, or not warm.
-    pub fn dangling(&self) -> BTreeSet<String> {
+    pub(crate) fn dangling(&self) -> BTreeSet<String> {
         let routes = self.listeners.values().flat_map(|listener| &listener.routes).filter_map(|r| self.routes.get(r));
         let used = routes.chain(self.listeners.values()).flat_map(|content| &content.clusters);
         used.filter(|name| self.clusters.get(*name).is_none_or(|c| c.active.is_none())).cloned().collect()
     }
 
     /// What it has of a type: name to version.
-    pub fn state(&self, ty: ResourceType) -> BTreeMap<String, String> {
+    pub(crate) fn state(&self, ty: ResourceType) -> BTreeMap<String, String> {
         let versions = |map: &BTreeMap<String, Content>| {
             let wanted = self.wanted(ty);
             let wanted = |name: &String| ty == ResourceType::Listener || wanted.contains(name);

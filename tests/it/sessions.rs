@@ -348,7 +348,7 @@ fn every_type_in_use(world: &World) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: cases(), max_shrink_iters: 20_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { max_shrink_iters: 20_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn never_a_dangling_route_nor_rejected_content_again_sotw(first in world(false), ops in either()) {
@@ -368,11 +368,6 @@ proptest! {
         let delta = converges(Variant::Delta, &first, &ops, &last)?;
         prop_assert_eq!(sotw, delta);
     }
-}
-
-/// How many random schedules each property is tried on.
-fn cases() -> u32 {
-    std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(512)
 }
 
 /// The properties can fail: without the order, the same schedules break traffic.
