@@ -1,4 +1,23 @@
-//! The one integration binary: the protocol against a model client, and the built program against real Envoys.
+//! The one integration binary: the protocol against a model client, and the built program against real Envoys and a
+//! real gRPC client, under load.
+//!
+//! `SERIN_TEST_EDITS` says how many edits the longer loops make instead of 200, for a quick look.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "what goes wrong here is a failed test")]
 
 mod fake_envoy;
 mod sessions;
+
+#[path = "../../demo/rig/mod.rs"]
+mod rig;
+
+mod binomial;
+mod site;
+
+mod bootstrap;
+mod documents;
+mod instruments;
+mod rejection;
+mod restart;
+mod split;
+mod switches;

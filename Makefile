@@ -1,0 +1,45 @@
+# What people and CI do here. Every target works on a fresh machine with Rust and Python: what else it needs it puts
+# under .tools/.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+
+TOOLS := $(CURDIR)/.tools
+NEXTEST := $(shell command -v cargo-nextest || echo $(TOOLS)/bin/cargo-nextest)
+CARGO_FUZZ := $(shell command -v cargo-fuzz || echo $(TOOLS)/bin/cargo-fuzz)
+
+.PHONY: help demo test test-envoy fmt lint fuzz
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
+
+demo: ## three Envoys under load follow the edits of one file (DEMO_SECONDS=40: by itself)
+	@cargo build --bin serin --example demo
+	@ENVOY=$$(tools/envoy.sh) && export ENVOY && exec target/debug/examples/demo
+
+test: lint $(NEXTEST) ## everything that CI runs
+	ENVOY=$$(tools/envoy.sh) && export ENVOY && $(NEXTEST) nextest run --no-fail-fast
+	cargo test --doc --quiet
+
+test-envoy: $(NEXTEST) ## only the tests on real Envoys (SERIN_TEST_EDITS=20: a quick look)
+	ENVOY=$$(tools/envoy.sh) && export ENVOY && $(NEXTEST) nextest run --no-fail-fast -E 'binary(it) & !test(/^sessions::/)'
+
+fmt: ## formats the code
+	cargo fmt
+
+lint: ## fails on unformatted code and on any warning
+	cargo fmt --check
+	cargo clippy --all-targets --quiet -- --deny warnings
+
+FUZZ_SECONDS := 600
+
+fuzz: $(CARGO_FUZZ) ## ten minutes of fuzzing per target (FUZZ_SECONDS), with the nightly toolchain
+	for target in $$(cargo +nightly fuzz list); do \
+		cargo +nightly fuzz run $$target -- -max_total_time=$(FUZZ_SECONDS); \
+	done
+
+$(TOOLS)/bin/cargo-nextest:
+	cargo install --locked --root $(TOOLS) cargo-nextest@0.9.143
+
+$(TOOLS)/bin/cargo-fuzz:
+	cargo install --locked --root $(TOOLS) cargo-fuzz@0.13.2

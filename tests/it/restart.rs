@@ -1,0 +1,148 @@
+//! The control plane is killed and comes back in the same place.
+
+use std::collections::BTreeMap;
+
+use envoy_types::pb::envoy::config::core::v3::Node;
+use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service_client::AggregatedDiscoveryServiceClient;
+use envoy_types::pb::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DeltaDiscoveryResponse};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Streaming;
+
+use crate::rig::serin::Serin;
+use crate::site::{self, LIMIT, STEADY, Site, assert_none_failed, rollout};
+
+/// The counters of an Envoy that show that it took something new into service.
+const CHANGES: [&str; 6] = [
+    "cluster_manager.cds.config_reload",
+    "cluster_manager.cluster_added",
+    "cluster_manager.cluster_modified",
+    "cluster_manager.cluster_removed",
+    "listener_manager.listener_modified",
+    "http.http.rds.routes.config_reload",
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_control_plane_fails_no_request_and_changes_nothing() {
+    let site = Site::new();
+    let colours = site::colours().await;
+    let versions = [("blue", colours[0].1.addr), ("green", colours[1].1.addr)];
+    site.write("shop.yaml", &rollout("{}", &versions, "blue", "{weights: {blue: 80, green: 20}}"));
+    let mut serin = site.serve().await;
+    let proxies = site.proxies(&serin, &["sotw", "delta"]).await;
+    let loads: Vec<_> = proxies.iter().map(|proxy| proxy.load(STEADY)).collect();
+    let mut before = Vec::new();
+    for proxy in &proxies {
+        for name in CHANGES {
+            before.push((proxy.id.clone(), name, proxy.stat(name).await));
+        }
+    }
+
+    for _ in 0..3 {
+        serin = Serin::start(serin.kill().unwrap()).await.unwrap();
+        serin.synced(proxies.len(), LIMIT).await.unwrap();
+    }
+    let mut after = Vec::new();
+    for proxy in &proxies {
+        for name in CHANGES {
+            after.push((proxy.id.clone(), name, proxy.stat(name).await));
+        }
+    }
+    assert_eq!(before, after);
+
+    let mark = serin.mark().await.unwrap();
+    site.write("shop.yaml", &rollout("{}", &versions, "blue", "{weights: {blue: 0, green: 100}}"));
+    serin.converged(&mark, LIMIT).await.unwrap();
+    for (proxy, load) in proxies.iter().zip(&loads) {
+        assert_none_failed(&proxy.id, &load.tally());
+    }
+}
+
+/// The types that an Envoy asks for, in its order, and the names it asks for (none for the wildcard).
+const TYPES: [(&str, &[&str]); 4] = [
+    ("type.googleapis.com/envoy.config.cluster.v3.Cluster", &[]),
+    ("type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment", &["shop/blue", "shop/green"]),
+    ("type.googleapis.com/envoy.config.listener.v3.Listener", &[]),
+    ("type.googleapis.com/envoy.config.route.v3.RouteConfiguration", &["routes"]),
+];
+
+/// Versions by name, by type.
+type Held = BTreeMap<String, BTreeMap<String, String>>;
+
+/// A delta client that does what it is told.
+struct DeltaClient {
+    requests: mpsc::Sender<DeltaDiscoveryRequest>,
+    responses: Streaming<DeltaDiscoveryResponse>,
+}
+
+impl DeltaClient {
+    /// Opens a stream and asks for everything, saying what it holds already.
+    async fn open(serin: &Serin, held: &Held) -> Self {
+        // All requests of a test.
+        let (requests, outgoing) = mpsc::channel(64);
+        let endpoint = format!("http://{}", serin.xds());
+        let mut client = AggregatedDiscoveryServiceClient::connect(endpoint).await.unwrap();
+        for (ty, names) in TYPES {
+            let request = DeltaDiscoveryRequest {
+                node: Some(Node { id: "scripted".into(), user_agent_name: "envoy".into(), ..Node::default() }),
+                type_url: ty.into(),
+                resource_names_subscribe: names.iter().map(|&name| name.into()).collect(),
+                initial_resource_versions: held
+                    .get(ty)
+                    .into_iter()
+                    .flatten()
+                    .map(|(n, v)| (n.clone(), v.clone()))
+                    .collect(),
+                ..DeltaDiscoveryRequest::default()
+            };
+            requests.send(request).await.unwrap();
+        }
+        let responses = client.delta_aggregated_resources(ReceiverStream::new(outgoing)).await.unwrap().into_inner();
+        Self { requests, responses }
+    }
+
+    /// Takes and acknowledges one response.
+    async fn take(&mut self) -> DeltaDiscoveryResponse {
+        let response = tokio::time::timeout(LIMIT, self.responses.message()).await.expect("a response in time");
+        let response = response.unwrap().expect("an open stream");
+        let ack = DeltaDiscoveryRequest {
+            type_url: response.type_url.clone(),
+            response_nonce: response.nonce.clone(),
+            ..DeltaDiscoveryRequest::default()
+        };
+        self.requests.send(ack).await.unwrap();
+        response
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_delta_client_is_sent_nothing_it_has() {
+    let site = Site::new();
+    let versions = [("blue", "127.0.0.1:1".parse().unwrap()), ("green", "127.0.0.1:2".parse().unwrap())];
+    site.write("shop.yaml", &rollout("{}", &versions, "blue", "{weights: {blue: 80, green: 20}}"));
+    let serin = site.serve().await;
+
+    let mut held = Held::new();
+    let mut client = DeltaClient::open(&serin, &held).await;
+    while held.values().map(BTreeMap::len).sum::<usize>() < 6 {
+        let response = client.take().await;
+        let versions = response.resources.into_iter().map(|resource| (resource.name, resource.version));
+        held.entry(response.type_url).or_default().extend(versions);
+    }
+
+    let serin = Serin::start(serin.kill().unwrap()).await.unwrap();
+    let mut client = DeltaClient::open(&serin, &held).await;
+    serin.synced(1, LIMIT).await.unwrap();
+    // The edit makes the end of what is waited for: all that came before it was about nothing.
+    site.write("shop.yaml", &rollout("{}", &versions, "blue", "{weights: {blue: 10, green: 90}}"));
+    loop {
+        let response = client.take().await;
+        assert!(response.removed_resources.is_empty(), "{response:?}");
+        if let [routes] = &response.resources[..] {
+            assert_eq!((response.type_url.as_str(), routes.name.as_str()), (TYPES[3].0, "routes"));
+            assert_ne!(held[TYPES[3].0]["routes"], routes.version);
+            return;
+        }
+        assert!(response.resources.is_empty(), "sent again: {response:?}");
+    }
+}
