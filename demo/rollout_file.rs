@@ -86,7 +86,8 @@ impl RolloutFile {
         let text = std::fs::read_to_string(&self.path).with_context(|| path.clone())?;
         let (file, mistakes) = parse_file(&path.clone().into(), &text);
         if !mistakes.is_empty() {
-            bail!(mistakes.iter().map(|mistake| format!("{mistake}\n")).collect::<String>());
+            let mistakes: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+            bail!(mistakes.join("\n"));
         }
         let rollout = file.rollouts.into_iter().next().with_context(|| format!("{path} holds no rollout"))?;
         Ok(Arc::unwrap_or_clone(rollout))
