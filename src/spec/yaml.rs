@@ -3,7 +3,7 @@
 //! Scalars are resolved by the YAML 1.2 core schema; numbers stay text, so that no digit is lost. Aliases are
 //! expanded; merge keys are refused. Size and depth are bounded, so that a hostile file costs an error and no more.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 
@@ -170,8 +170,9 @@ impl Composer {
                     let size = 1 + items.len();
                     self.value(Node { position, data: Data::Sequence(items) }, anchor, size)
                 }
-                Some(Frame::Mapping { position, anchor, entries, .. }) => {
+                Some(Frame::Mapping { position, anchor, mut entries, .. }) => {
                     let size = 1 + entries.len();
+                    self.take_out_repeated(&mut entries);
                     self.value(Node { position, data: Data::Mapping(entries) }, anchor, size)
                 }
                 None => Ok(()),
@@ -201,13 +202,14 @@ impl Composer {
 
     /// Puts a finished node where it belongs. `size` counts its own nodes, for the budget.
     fn value(&mut self, node: Node, anchor: usize, size: usize) -> Result<(), Mistake> {
-        self.nodes += size;
+        // What an anchor names is kept a second time.
+        let kept = if anchor == 0 { 0 } else { count(&node) };
+        self.nodes += size + kept;
         if self.nodes > MAX_NODES {
             return Err(mistake(node.position, format!("more than {MAX_NODES} values in one file, aliases expanded")));
         }
         if anchor != 0 {
-            let total = count(&node);
-            self.anchors.insert(anchor, (node.clone(), total));
+            self.anchors.insert(anchor, (node.clone(), kept));
         }
         match self.stack.last_mut() {
             None => self.documents.push(node),
@@ -224,16 +226,30 @@ impl Composer {
                     }
                     *key = Some((text, node.position));
                 }
-                Some((text, position)) => match entries.iter().find(|entry| entry.key == text) {
-                    Some(first) => self.mistakes.push(mistake(
-                        position,
-                        format!("{text:?} stands here a second time, first at line {}", first.position.line),
-                    )),
-                    None => entries.push(Entry { key: text, position, value: node }),
-                },
+                Some((key, position)) => entries.push(Entry { key, position, value: node }),
             },
         }
         Ok(())
+    }
+
+    /// Leaves each key once, the first time it stands there.
+    fn take_out_repeated(&mut self, entries: &mut Vec<Entry>) {
+        let mut lines: BTreeMap<&str, u32> = BTreeMap::new();
+        let mut repeated = BTreeSet::new();
+        for (index, Entry { key, position, .. }) in entries.iter().enumerate() {
+            match lines.get(key.as_str()) {
+                Some(line) => {
+                    repeated.insert(index);
+                    let message = format!("{key:?} stands here a second time, first at line {line}");
+                    self.mistakes.push(mistake(*position, message));
+                }
+                None => {
+                    lines.insert(key, position.line);
+                }
+            }
+        }
+        let mut index = 0..;
+        entries.retain(|_| index.next().is_none_or(|index| !repeated.contains(&index)));
     }
 }
 
@@ -343,6 +359,26 @@ mod tests {
         assert!(wrong("a: {<<: {b: 1}}").message.contains("merge keys"));
         assert!(wrong(&"- ".repeat(MAX_DEPTH + 1)).message.contains("nested deeper"));
         assert_eq!(wrong(&"[".repeat(100_000)).position.line, 1);
+    }
+
+    #[test]
+    fn anchors_within_anchors_are_cut_off() {
+        let text = format!("{}[x{}]{}", "[&a ".repeat(50), ", x".repeat(30_000), "]".repeat(50));
+        assert!(wrong(&text).message.contains("aliases expanded"));
+    }
+
+    #[test]
+    fn many_keys_take_no_time() {
+        let mut text = String::new();
+        for n in 0..100_000 {
+            writeln!(text, "k{n}: {n}").expect("text");
+        }
+        let (documents, mistakes) = parse(&format!("{text}k7: again\n"));
+        assert_eq!(
+            mistakes,
+            [mistake(Position { line: 100_001, column: 1 }, "\"k7\" stands here a second time, first at line 8")]
+        );
+        assert_eq!(documents[0].get("k7").map(Node::found), Some("7".into()));
     }
 
     #[test]

@@ -14,6 +14,9 @@ const PREFIX: &str = "type.googleapis.com/";
 /// Longer than every name of a message; a longer one is not worth comparing.
 const MAX_NAME: usize = 200;
 
+/// Mistakes in one file beyond which no nearest type is looked for: it means comparing with every message there is.
+const MAX_GUESSES: usize = 100;
+
 impl Reader<'_> {
     pub(super) fn any(&mut self, node: &Node, descriptor: &MessageDescriptor, place: &str) -> Option<DynamicMessage> {
         let (url, payload_type) = self.payload_type(node, place)?;
@@ -46,7 +49,8 @@ impl Reader<'_> {
             return Some((url_node, payload_type));
         }
         let bare = name.unwrap_or(url);
-        let help = nearest_type(bare).map(|name| format!("did you mean {PREFIX}{name}?"));
+        let guess = if self.reporter.errors() < MAX_GUESSES { nearest_type(bare) } else { None };
+        let help = guess.map(|name| format!("did you mean {PREFIX}{name}?"));
         let message = match name {
             Some(name) => format!("{TYPE}: unknown message type {name:?}"),
             None => format!("{TYPE}: expected {PREFIX} and the name of a message, found {url:?}"),
