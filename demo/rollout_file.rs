@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
-use serin::spec::{Backend, Endpoint, Rollout, Strategy, TOTAL_WEIGHT, parse_file};
+use serin::spec::{Backend, Endpoint, Rollout, Severity, Strategy, TOTAL_WEIGHT, parse_file};
 
 /// Percent per version, by version.
 pub(crate) type Split = BTreeMap<String, f64>;
@@ -85,9 +85,10 @@ impl RolloutFile {
         let path = self.path.display().to_string();
         let text = std::fs::read_to_string(&self.path).with_context(|| path.clone())?;
         let (file, mistakes) = parse_file(&path.clone().into(), &text);
-        if !mistakes.is_empty() {
-            let mistakes: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
-            bail!(mistakes.join("\n"));
+        let errors = mistakes.iter().filter(|mistake| mistake.severity == Severity::Error);
+        let errors: Vec<String> = errors.map(ToString::to_string).collect();
+        if !errors.is_empty() {
+            bail!(errors.join("\n"));
         }
         let rollout = file.rollouts.into_iter().next().with_context(|| format!("{path} holds no rollout"))?;
         Ok(Arc::unwrap_or_clone(rollout))
