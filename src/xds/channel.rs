@@ -47,8 +47,10 @@ pub(super) struct InFlight {
 /// The state of one type.
 #[derive(Debug, Default)]
 pub(super) struct Channel {
-    /// Whether the client has asked for this type on this stream.
+    /// Whether this type is spoken of on this stream: the client has asked for it, or is sent it unasked.
     pub(super) open: bool,
+    /// Whether it was opened by this side: the client has yet to say what it has.
+    pub(super) unasked: bool,
     pub(super) subscription: Subscription,
     pub(super) held: BTreeMap<Arc<str>, Held>,
     pub(super) in_flight: VecDeque<InFlight>,

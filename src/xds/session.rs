@@ -95,9 +95,11 @@ impl Session {
     pub fn handle_request(&mut self, now: Duration, request: Request) {
         self.started.get_or_insert(now);
         let Request { ty, nonce, error, body } = request;
-        let first = !self.channel(ty).open;
-        if first {
-            self.channels[ty.index()].open = true;
+        let channel = &mut self.channels[ty.index()];
+        let first = !channel.open || channel.unasked;
+        channel.unasked = false;
+        if !channel.open {
+            channel.open = true;
             self.last_opened = now;
             self.events.push_back(Event::Subscribed { ty });
         }
@@ -332,7 +334,7 @@ impl Session {
         let asked = self.channels.iter().any(|channel| channel.open);
         if expected && late && asked && !self.channel(ResourceType::Cluster).open {
             let channel = &mut self.channels[ResourceType::Cluster.index()];
-            channel.open = true;
+            (channel.open, channel.unasked) = (true, true);
             channel.subscription = Subscription::all();
             self.events.push_back(Event::Subscribed { ty: ResourceType::Cluster });
         }

@@ -9,15 +9,29 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serin::xds::{Request, RequestBody, Resource, ResourceType, Response, Variant};
 
-/// What the model reads from a resource. The bodies of test resources are text: `routes=a,b` in a listener, and
-/// `bad` anywhere makes the model reject it.
+/// What the model reads from a resource.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Content {
     pub(crate) version: String,
     pub(crate) endpoints: Option<String>,
     pub(crate) clusters: BTreeSet<String>,
+    /// Of a listener: the route configurations it asks for.
     pub(crate) routes: BTreeSet<String>,
+    /// Whether it is rejected.
     pub(crate) bad: bool,
+}
+
+impl Content {
+    /// What a session's resource says of itself; routes and badness are for the caller to see.
+    pub(crate) fn of(resource: &Resource) -> Self {
+        Self {
+            version: resource.version.to_string(),
+            endpoints: resource.endpoints.as_ref().map(ToString::to_string),
+            clusters: resource.clusters.iter().map(ToString::to_string).collect(),
+            routes: BTreeSet::new(),
+            bad: false,
+        }
+    }
 }
 
 /// A response as the model takes it.
@@ -31,23 +45,13 @@ pub(crate) struct Update {
 }
 
 impl Update {
-    pub(crate) fn of(response: &Response) -> Self {
-        let content = |resource: &Resource| {
-            let text = String::from_utf8_lossy(&resource.body).into_owned();
-            let routes = text.split_whitespace().find_map(|word| word.strip_prefix("routes=")).unwrap_or_default();
-            Content {
-                version: resource.version.to_string(),
-                endpoints: resource.endpoints.as_ref().map(ToString::to_string),
-                clusters: resource.clusters.iter().map(ToString::to_string).collect(),
-                routes: routes.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect(),
-                bad: text.contains("bad"),
-            }
-        };
+    /// `content` reads a resource of the response's type.
+    pub(crate) fn of(response: &Response, content: impl Fn(ResourceType, &Resource) -> Content) -> Self {
         Self {
             ty: response.ty,
             nonce: response.nonce.to_string(),
             version: response.version.to_string(),
-            resources: response.resources.iter().map(|r| (r.name.to_string(), content(r))).collect(),
+            resources: response.resources.iter().map(|r| (r.name.to_string(), content(response.ty, r))).collect(),
             removed: response.removed.iter().map(ToString::to_string).collect(),
         }
     }

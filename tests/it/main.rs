@@ -7,6 +7,7 @@
 
 mod fake_envoy;
 mod sessions;
+mod simulation;
 
 #[path = "../../demo/rig/mod.rs"]
 mod rig;

@@ -12,7 +12,7 @@ use serin::xds::{
     Variant, Version,
 };
 
-use crate::fake_envoy::{FakeEnvoy, Update};
+use crate::fake_envoy::{Content, FakeEnvoy, Update};
 
 const CLUSTERS: usize = 4;
 const ROUTES: usize = 2;
@@ -32,6 +32,17 @@ struct World {
 
 fn resource(name: String, text: String) -> Resource {
     Resource::new(name, Bytes::from(text))
+}
+
+/// The bodies of these resources are text: `routes=a,b` in a listener, and `bad` in what the client rejects.
+fn content(_: ResourceType, resource: &Resource) -> Content {
+    let text = String::from_utf8_lossy(&resource.body).into_owned();
+    let routes = text.split_whitespace().find_map(|word| word.strip_prefix("routes=")).unwrap_or_default();
+    Content {
+        routes: routes.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect(),
+        bad: text.contains("bad"),
+        ..Content::of(resource)
+    }
 }
 
 impl World {
@@ -179,7 +190,7 @@ impl Pair {
             }
             Op::ToClient => {
                 if let Some(response) = self.to_client.pop_front() {
-                    self.client.handle(&Update::of(&response));
+                    self.client.handle(&Update::of(&response, content));
                 }
             }
             Op::ToServer => {
