@@ -44,13 +44,21 @@ pub(super) struct InFlight {
     pub(super) covers: Option<u64>,
 }
 
+/// Whether a type is spoken of on a stream.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Opened {
+    #[default]
+    No,
+    /// By this side: the client has yet to say what it has.
+    Unasked,
+    /// The client has asked for it.
+    Asked,
+}
+
 /// The state of one type.
 #[derive(Debug, Default)]
 pub(super) struct Channel {
-    /// Whether this type is spoken of on this stream: the client has asked for it, or is sent it unasked.
-    pub(super) open: bool,
-    /// Whether it was opened by this side: the client has yet to say what it has.
-    pub(super) unasked: bool,
+    pub(super) opened: Opened,
     pub(super) subscription: Subscription,
     pub(super) held: BTreeMap<Arc<str>, Held>,
     pub(super) in_flight: VecDeque<InFlight>,
@@ -71,6 +79,10 @@ pub(super) struct Channel {
 }
 
 impl Channel {
+    pub(super) fn is_open(&self) -> bool {
+        self.opened != Opened::No
+    }
+
     /// Whether `name` in `version` was rejected and must not be sent.
     pub(super) fn rejected(&self, name: &str, version: Version) -> bool {
         self.rejections.iter().any(|rejection| rejection.suspects.get(name) == Some(&version))

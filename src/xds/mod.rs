@@ -19,3 +19,6 @@ pub use node::{Assign, Assignment, Node};
 pub use resource::{Resource, ResourceType, Version};
 pub use session::Session;
 pub use snapshot::{Snapshot, TypeSet};
+
+#[cfg(test)]
+mod tests;

@@ -166,7 +166,7 @@ impl Session {
             return true;
         }
         let clusters = self.channel(ResourceType::Cluster);
-        if !clusters.open {
+        if !clusters.is_open() {
             return !self.expects_clusters(now);
         }
         let Some(resource) = self.target().set(ResourceType::Cluster).get(cluster) else { return true };
@@ -180,7 +180,7 @@ impl Session {
 
     fn is_acknowledged(&self, ty: ResourceType, resource: &Resource, has_older: bool, now: Duration) -> bool {
         let channel = self.channel(ty);
-        if !channel.open || !channel.subscription.covers(&resource.name) {
+        if !channel.is_open() || !channel.subscription.covers(&resource.name) {
             return true;
         }
         let held = channel.held.get(&resource.name);
@@ -206,7 +206,7 @@ impl Session {
             return true;
         }
         now >= self.last_opened() + REMOVAL_GRACE
-            && users.iter().map(|user| self.channel(*user)).all(|user| !user.open || user.caught_up >= vanished)
+            && users.iter().map(|user| self.channel(*user)).all(|user| !user.is_open() || user.caught_up >= vanished)
     }
 }
 

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::channel::{Channel, Held, InFlight};
+use super::channel::{Channel, Held, InFlight, Opened};
 use super::order::{self, REMOVAL_GRACE};
 use super::subscription::{Change, Subscription};
 use super::{
@@ -76,7 +76,7 @@ impl Session {
             return;
         }
         let before = std::mem::replace(&mut self.target, snapshot);
-        if self.generation > 0 && !self.channel(ResourceType::Cluster).open {
+        if self.generation > 0 && !self.channel(ResourceType::Cluster).is_open() {
             self.earlier.insert(0, before);
         }
         self.generation += 1;
@@ -96,10 +96,9 @@ impl Session {
         self.started.get_or_insert(now);
         let Request { ty, nonce, error, body } = request;
         let channel = &mut self.channels[ty.index()];
-        let first = !channel.open || channel.unasked;
-        channel.unasked = false;
-        if !channel.open {
-            channel.open = true;
+        let before = std::mem::replace(&mut channel.opened, Opened::Asked);
+        let first = before != Opened::Asked;
+        if before == Opened::No {
             self.last_opened = now;
             self.events.push_back(Event::Subscribed { ty });
         }
@@ -229,7 +228,7 @@ impl Session {
         unsubscribe: &[String],
         initial: BTreeMap<String, String>,
     ) {
-        let clusters_asked = self.channel(ResourceType::Cluster).open;
+        let clusters_asked = self.channel(ResourceType::Cluster).is_open();
         let target = self.target.set(ty);
         let channel = &mut self.channels[ty.index()];
         let mut change = channel.subscription.update(ty, first, subscribe, unsubscribe);
@@ -263,7 +262,7 @@ impl Session {
         let target = self.target.set(ty).version();
         let channel = self.channel(ty);
         let nothing_asked = channel.asked.is_empty() && !channel.answer_due;
-        if !channel.open || (channel.settled == Some(target) && nothing_asked) {
+        if !channel.is_open() || (channel.settled == Some(target) && nothing_asked) {
             return None;
         }
         let waiting = !channel.in_flight.is_empty();
@@ -321,8 +320,9 @@ impl Session {
         let names: BTreeSet<Arc<str>> = clusters.iter().filter_map(|cluster| cluster.endpoints.clone()).collect();
         let endpoints = &mut self.channels[ResourceType::Endpoint.index()];
         // A client that comes back asks for clusters first: its request for endpoints is still on its way.
-        let wanted = |name: &Arc<str>| !endpoints.open || endpoints.subscription.covers(name);
-        endpoints.asked.extend(names.into_iter().filter(wanted));
+        let early = !endpoints.is_open();
+        let wanted = names.into_iter().filter(|name| early || endpoints.subscription.covers(name));
+        endpoints.asked.extend(wanted);
     }
 
     /// An Envoy whose clusters cannot warm does not ask for clusters when it comes back, but takes what it is sent:
@@ -331,10 +331,10 @@ impl Session {
         // Not one that never asks for clusters: it would drop them without a word.
         let expected = self.clusters_rejected && self.settings.aggregated && self.settings.client == ClientKind::Envoy;
         let late = now >= self.started() + self.settings.ack_timeout;
-        let asked = self.channels.iter().any(|channel| channel.open);
-        if expected && late && asked && !self.channel(ResourceType::Cluster).open {
+        let asked = self.channels.iter().any(|channel| channel.is_open());
+        if expected && late && asked && !self.channel(ResourceType::Cluster).is_open() {
             let channel = &mut self.channels[ResourceType::Cluster.index()];
-            (channel.open, channel.unasked) = (true, true);
+            channel.opened = Opened::Unasked;
             channel.subscription = Subscription::all();
             self.events.push_back(Event::Subscribed { ty: ResourceType::Cluster });
         }

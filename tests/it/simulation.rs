@@ -242,8 +242,8 @@ impl Simulation {
                 self.proxies[i].model.finish_warming();
                 format!("edge-{i} is warm")
             }
-            10..55 => self.to_client(i),
-            _ => self.to_server(i),
+            10..55 => self.deliver_response(i),
+            _ => self.deliver_request(i),
         };
         self.story.push(format!("{:?} {what}", self.now));
         self.pump(i);
@@ -260,13 +260,13 @@ impl Simulation {
         self.proxies[i].variant == Variant::Delta || synced(&self.proxies[i])
     }
 
-    fn to_client(&mut self, i: usize) -> String {
+    fn deliver_response(&mut self, i: usize) -> String {
         let Some(response) = self.proxies[i].to_client.pop_front() else { return String::new() };
         self.proxies[i].model.handle(&Update::of(&response, content));
         format!("edge-{i} gets {} {}", response.ty, response.nonce)
     }
 
-    fn to_server(&mut self, i: usize) -> String {
+    fn deliver_request(&mut self, i: usize) -> String {
         let Some(request) = self.proxies[i].to_server.pop_front() else { return String::new() };
         let words = format!("edge-{i} says {} {:?}", request.ty, request.nonce);
         self.proxies[i].session.handle_request(self.now, request);
@@ -299,7 +299,7 @@ impl Simulation {
             let mut moved = false;
             for i in 0..PROXIES {
                 self.pump(i);
-                moved |= !self.to_client(i).is_empty() | !self.to_server(i).is_empty();
+                moved |= !self.deliver_response(i).is_empty() | !self.deliver_request(i).is_empty();
                 self.proxies[i].model.finish_warming();
                 self.pump(i);
                 self.check(i);
