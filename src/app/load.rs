@@ -47,6 +47,11 @@ impl Loader {
         Self { options, admitted, told: Told::default() }
     }
 
+    /// The documents in force.
+    pub(super) fn spec(&self) -> SpecSet {
+        self.admitted.spec_set()
+    }
+
     /// The texts in force; to be remembered.
     pub(super) fn texts(&self) -> Files {
         self.admitted.texts()

@@ -196,12 +196,14 @@ impl Bound {
             started: clock.started(),
         };
 
+        let reconciler = Reconciler::after(&loader.spec());
+
         let (mut doors, mut rooms) = (Tasks::new(), Tasks::new());
         doors.spawn("xds", xds.serve(doors.stopped()));
         rooms.spawn("admin", admin::serve(admin, sources, rooms.stopped()));
         rooms.spawn("source", endless(source.run(readings, reload, rooms.stopped())));
         rooms.spawn("load", load(loader, state, read, specs, reports));
-        rooms.spawn("reconcile", endless(reconcile(loaded, world, clock)));
+        rooms.spawn("reconcile", endless(reconcile(reconciler, loaded, world, clock)));
         rooms.spawn("fleet", endless(keep(fleet, clock)));
 
         let failure = tokio::select! {
@@ -260,8 +262,12 @@ async fn load(
 }
 
 /// Documents in force to what is served.
-async fn reconcile(mut specs: watch::Receiver<Option<Arc<SpecSet>>>, world: watch::Sender<World>, clock: Clock) {
-    let mut reconciler = Reconciler::default();
+async fn reconcile(
+    mut reconciler: Reconciler,
+    mut specs: watch::Receiver<Option<Arc<SpecSet>>>,
+    world: watch::Sender<World>,
+    clock: Clock,
+) {
     while specs.changed().await.is_ok() {
         let Some(spec) = specs.borrow_and_update().clone() else { continue };
         for effect in reconciler.handle(clock.now(), Input::Spec(spec)) {

@@ -26,11 +26,20 @@ pub enum Effect {
 /// The pure root.
 #[derive(Debug, Default)]
 pub struct Reconciler {
+    /// What was served before this process, by itself never published.
+    before: World,
     /// What is published, and the documents it was made of.
     published: Option<(Arc<SpecSet>, Arc<World>)>,
 }
 
 impl Reconciler {
+    /// Goes on after an earlier process that served `before`: proxies that come back may still have that, and what
+    /// they have decides in which order they are sent what is new.
+    #[must_use]
+    pub fn after(before: &SpecSet) -> Self {
+        Self { before: World::new(before, &splits(before)), published: None }
+    }
+
     /// Takes one input at `now`, the time since the process started.
     pub fn handle(&mut self, _now: Duration, input: Input) -> Vec<Effect> {
         match input {
@@ -42,7 +51,7 @@ impl Reconciler {
         let world = match &self.published {
             Some((published, _)) if *published == spec => return Vec::new(),
             Some((_, world)) => world.next(&spec, &splits(&spec)),
-            None => World::new(&spec, &splits(&spec)),
+            None => self.before.next(&spec, &splits(&spec)),
         };
         let world = Arc::new(world);
         self.published = Some((spec, Arc::clone(&world)));

@@ -216,6 +216,12 @@ impl Session {
                 }
                 _ => channel.unknown_state = !version.is_empty(),
             }
+            if channel.unknown_state {
+                // It has something under the names it asks for; an empty answer must not take that away.
+                for name in channel.subscription.names().clone() {
+                    channel.adopt(name, None, target, self.generation);
+                }
+            }
         }
         channel.apply(change);
     }
@@ -275,6 +281,7 @@ impl Session {
             let channel = &mut self.channels[ty.index()];
             for name in &plan.removed {
                 channel.held.remove(name);
+                channel.asked.remove(name);
             }
             if plan.complete && !waiting {
                 self.settle(ty, target);

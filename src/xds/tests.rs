@@ -230,6 +230,14 @@ fn endpoints_that_nobody_defines_are_empty_and_not_missing() {
 }
 
 #[test]
+fn endpoints_that_a_client_comes_back_with_are_not_emptied() {
+    let mut script = Script::new(Sotw, BLUE);
+    script.sotw(Cluster, "x", "", &[]);
+    script.sotw(Endpoint, "x", "", &["blue", "old"]);
+    assert_eq!(script.settle(), ["CDS +blue", "EDS +blue"], "old is still in use, and nothing is known of it");
+}
+
+#[test]
 fn only_what_changed_is_sent() {
     let mut script = Script::started(Delta, BLUE);
     script.publish(BLUE);

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 
+use crate::rig::eventually;
 use crate::rig::serin::Serin;
 use crate::site::{self, LIMIT, STEADY, Site, assert_none_failed, rollout};
 
@@ -53,6 +54,36 @@ async fn a_killed_control_plane_fails_no_request_and_changes_nothing() {
     let mark = serin.mark().await.unwrap();
     site.write("shop.yaml", &rollout("{}", &versions, "blue", "{weights: {blue: 0, green: 100}}"));
     serin.converged(&mark, LIMIT).await.unwrap();
+    for (proxy, load) in proxies.iter().zip(&loads) {
+        assert_none_failed(&proxy.id, &load.tally());
+    }
+}
+
+/// While it is down, the version that carries the traffic is dropped for a new one: the proxies that come back still
+/// send traffic to what they have.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_edit_while_the_control_plane_is_down_fails_no_request() {
+    let site = Site::new();
+    let colours = site::colours().await;
+    let colour = |n: usize| {
+        let (version, addr) = (format!("v{n}"), colours[n % 2].1.addr);
+        rollout("{}", &[("idle", addr), (&version, addr)], &version, "{blueGreen: {}}")
+    };
+    site.write("shop.yaml", &colour(0));
+    let mut serin = site.serve().await;
+    let proxies = site.proxies(&serin, &["sotw", "delta"]).await;
+    let loads: Vec<_> = proxies.iter().map(|proxy| proxy.load(STEADY)).collect();
+    for n in 1..=5 {
+        let options = serin.kill().unwrap();
+        site.write("shop.yaml", &colour(n));
+        serin = Serin::start(options).await.unwrap();
+        serin.synced(proxies.len(), LIMIT).await.unwrap();
+        for proxy in &proxies {
+            let clusters = async || Ok((!proxy.clusters().await.contains(&format!("shop/v{}", n - 1))).then_some(()));
+            eventually("the version that was dropped is gone", LIMIT, clusters).await.unwrap();
+            assert!(proxy.clusters().await.contains(&format!("shop/v{n}")), "{}", proxy.id);
+        }
+    }
     for (proxy, load) in proxies.iter().zip(&loads) {
         assert_none_failed(&proxy.id, &load.tally());
     }
