@@ -97,7 +97,8 @@ impl Channel {
             let after = rejection.suspects.len();
             after > 0 && (rejection.named || after == before)
         });
-        if self.blocked_on.is_some_and(|version| version != target.version()) {
+        // Where nothing of what was rejected is wanted any more, there is nothing to wait for.
+        if self.rejections.is_empty() || self.blocked_on.is_some_and(|version| version != target.version()) {
             self.blocked_on = None;
         }
         for (name, held) in &mut self.held {
@@ -141,11 +142,17 @@ impl Channel {
         self.in_flight.push_back(in_flight);
     }
 
-    /// Takes the response of that nonce, and forgets the older ones that it supersedes.
+    /// Takes the response of that nonce. The answer speaks for the older ones too: of several responses that came
+    /// while clusters were warming, a state-of-the-world Envoy answers only the last.
     pub(super) fn answered(&mut self, nonce: &str) -> Option<InFlight> {
         let nonce: u64 = nonce.parse().ok()?;
         let index = self.in_flight.iter().position(|response| response.nonce == nonce)?;
-        self.in_flight.drain(..=index).next_back()
+        self.in_flight.drain(..=index).reduce(|older, mut newer| {
+            let replaced: BTreeSet<Arc<str>> = newer.set.iter().map(|(name, _)| Arc::clone(name)).collect();
+            newer.set.extend(older.set.into_iter().filter(|(name, _)| !replaced.contains(name)));
+            newer.covers = newer.covers.max(older.covers);
+            newer
+        })
     }
 
     /// The client has what `response` carried.
@@ -172,31 +179,26 @@ impl Channel {
         if suspects.is_empty() {
             suspects.clone_from(&response.set);
         }
-        for (name, version) in &response.set {
-            if let Some(held) = self.held.get_mut(name)
-                && held.version == Some(*version)
-            {
-                if held.good.is_none() && !held.older {
-                    rejection.fresh.insert(Arc::clone(name));
-                }
-                (held.version, held.acked) = (None, false);
-            }
-        }
         // The words are not stable enough to act on, but where they name a resource they spare the others.
         rejection.named = suspects.iter().any(|(name, _)| mentions(&rejection.error, name));
         if rejection.named {
             suspects.retain(|(name, _)| mentions(&rejection.error, name));
         }
-        for (name, _) in &response.set {
-            let Some(held) = self.held.get_mut(name) else { continue };
-            if suspects.iter().any(|(suspect, _)| suspect == name) {
-                held.body = None;
-            } else {
+        let accused = |name: &Arc<str>| suspects.iter().any(|(suspect, _)| suspect == name);
+        for (name, version) in &response.set {
+            // What a newer response replaced is no longer what the client has.
+            let Some(held) = self.held.get_mut(name).filter(|held| held.version == Some(*version)) else { continue };
+            (held.version, held.acked) = (None, false);
+            if !accused(name) {
                 // Envoy and gRPC alike apply what is good in a response they reject for something else.
                 held.good.clone_from(&held.body);
+                continue;
+            }
+            held.body = None;
+            if held.good.is_none() && !held.older {
+                rejection.fresh.insert(Arc::clone(name));
             }
         }
-        rejection.fresh.retain(|name| suspects.iter().any(|(suspect, _)| suspect == name));
         rejection.suspects = suspects.into_iter().collect();
         rejection.error = cut(&rejection.error);
         self.rejections.push(rejection.clone());

@@ -123,7 +123,9 @@ impl Session {
         match self.channel(ty).held.get(name) {
             Some(held) => plan.changed.extend(held.body.clone()),
             // A cluster warms until its endpoints come; an empty assignment ends that, silence would not.
-            None if ty == ResourceType::Endpoint => plan.changed.push(no_endpoints(name)),
+            None if ty == ResourceType::Endpoint => {
+                plan.changed.push(self.former(ty, name).cloned().unwrap_or_else(|| no_endpoints(name)));
+            }
             None if self.settings().variant == Variant::Delta => plan.removed.push(Arc::clone(name)),
             None => {}
         }
@@ -184,7 +186,8 @@ impl Session {
             return true;
         }
         let held = channel.held.get(&resource.name);
-        if held.is_some_and(|held| held.acked && held.version == Some(resource.version)) {
+        let answered = |held: &Held| held.acked || channel.in_flight.is_empty();
+        if held.is_some_and(|held| held.version == Some(resource.version) && answered(held)) {
             return true;
         }
         let rejected = channel.rejected(&resource.name, resource.version)

@@ -13,9 +13,12 @@ use super::channel::{Channel, Held, InFlight, Opened};
 use super::order::{self, REMOVAL_GRACE};
 use super::subscription::{Change, Subscription};
 use super::{
-    ClientKind, Event, Rejection, Request, RequestBody, ResourceType, Response, Settings, Snapshot, TypeSet, Variant,
-    Version,
+    ClientKind, Event, Rejection, Request, RequestBody, Resource, ResourceType, Response, Settings, Snapshot, TypeSet,
+    Variant, Version,
 };
+
+/// How many earlier snapshots are remembered. What a client still holds of them it lets go of within a few.
+const MAX_EARLIER: usize = 4;
 
 /// The session of one stream: sans-IO, for both variants.
 #[derive(Debug)]
@@ -76,8 +79,9 @@ impl Session {
             return;
         }
         let before = std::mem::replace(&mut self.target, snapshot);
-        if self.generation > 0 && !self.channel(ResourceType::Cluster).is_open() {
+        if self.generation > 0 {
             self.earlier.insert(0, before);
+            self.earlier.truncate(MAX_EARLIER);
         }
         self.generation += 1;
         for ty in ResourceType::ALL {
@@ -170,6 +174,11 @@ impl Session {
 
     pub(super) fn target(&self) -> &Snapshot {
         &self.target
+    }
+
+    /// The newest resource of that name that is no longer in the snapshot.
+    pub(super) fn former(&self, ty: ResourceType, name: &str) -> Option<&Arc<Resource>> {
+        self.earlier.iter().find_map(|snapshot| snapshot.set(ty).get(name))
     }
 
     pub(super) fn channel(&self, ty: ResourceType) -> &Channel {
@@ -323,7 +332,7 @@ impl Session {
 
     /// Envoy warms a changed cluster anew and waits for its endpoints, for which a delta client does not even ask:
     /// they follow, changed or not.
-    fn follow_with_endpoints(&mut self, clusters: &[Arc<super::Resource>]) {
+    fn follow_with_endpoints(&mut self, clusters: &[Arc<Resource>]) {
         let names: BTreeSet<Arc<str>> = clusters.iter().filter_map(|cluster| cluster.endpoints.clone()).collect();
         let endpoints = &mut self.channels[ResourceType::Endpoint.index()];
         // A client that comes back asks for clusters first: its request for endpoints is still on its way.
@@ -338,7 +347,7 @@ impl Session {
         // Not one that never asks for clusters: it would drop them without a word.
         let expected = self.clusters_rejected && self.settings.aggregated && self.settings.client == ClientKind::Envoy;
         let late = now >= self.started() + self.settings.ack_timeout;
-        let asked = self.channels.iter().any(|channel| channel.is_open());
+        let asked = self.channels.iter().any(Channel::is_open);
         if expected && late && asked && !self.channel(ResourceType::Cluster).is_open() {
             let channel = &mut self.channels[ResourceType::Cluster.index()];
             channel.opened = Opened::Unasked;

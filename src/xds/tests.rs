@@ -132,8 +132,8 @@ impl Script {
 
 fn words(response: &Response) -> String {
     let mut words = response.ty.to_string();
-    response.resources.iter().for_each(|r| words += &format!(" +{}", r.name));
-    response.removed.iter().for_each(|name| words += &format!(" -{name}"));
+    words.extend(response.resources.iter().map(|r| format!(" +{}", r.name)));
+    words.extend(response.removed.iter().map(|name| format!(" -{name}")));
     words
 }
 
@@ -286,6 +286,25 @@ fn a_client_that_never_answers_is_not_waited_for_for_ever() {
     assert_eq!(script.due(), ["RDS +r"]);
     script.publish(&[BLUE[0], (Cluster, "red", "static"), BLUE[1], BLUE[2], (Route, "r", "to red")]);
     assert_eq!(script.due(), ["CDS +red"], "an unanswered CDS response is replaced after its deadline");
+}
+
+#[test]
+fn an_answer_speaks_for_the_responses_it_supersedes() {
+    let mut script = Script::started(Sotw, BLUE);
+    let mut resources = BLUE.to_vec();
+    resources.extend([(Cluster, "red", "static"), (Cluster, "slow", "static")]);
+    script.publish(&resources);
+    assert_eq!(script.due(), ["CDS +blue +red +slow"]);
+    script.now += TIMEOUT;
+    resources[5].2 = "static and mended";
+    script.publish(&resources);
+    let newest = script.responses().remove(0);
+    assert_eq!(words(&newest), "CDS +blue +red +slow", "slow does not warm: its replacement is not waited for");
+    resources[3].2 = "to red";
+    script.publish(&resources);
+    assert_eq!(script.due(), [""; 0]);
+    script.ack(&newest, None);
+    assert_eq!(script.due(), ["RDS +r"], "red came with the older response");
 }
 
 #[test]

@@ -19,6 +19,8 @@ pub(crate) struct Content {
     pub(crate) routes: BTreeSet<String>,
     /// Whether it is rejected.
     pub(crate) bad: bool,
+    /// Of endpoints: whether there are none.
+    pub(crate) empty: bool,
 }
 
 impl Content {
@@ -30,6 +32,7 @@ impl Content {
             clusters: resource.clusters.iter().map(ToString::to_string).collect(),
             routes: BTreeSet::new(),
             bad: false,
+            empty: false,
         }
     }
 }
@@ -172,11 +175,15 @@ impl FakeEnvoy {
         self.finish_warming();
     }
 
-    /// Clusters that carry traffic of a route in use and are not there, or not warm.
+    /// Clusters that carry traffic of a route in use and are not there, not warm, or without endpoints.
     pub(crate) fn dangling(&self) -> BTreeSet<String> {
         let routes = self.listeners.values().flat_map(|listener| &listener.routes).filter_map(|r| self.routes.get(r));
         let used = routes.chain(self.listeners.values()).flat_map(|content| &content.clusters);
-        used.filter(|name| self.clusters.get(*name).is_none_or(|c| c.active.is_none())).cloned().collect()
+        let dead = |cluster: &Cluster| {
+            let Some(active) = &cluster.active else { return true };
+            active.endpoints.as_ref().is_some_and(|name| self.endpoints.get(name).is_some_and(|found| found.empty))
+        };
+        used.filter(|name| self.clusters.get(*name).is_none_or(dead)).cloned().collect()
     }
 
     /// What it has of a type: name to version.

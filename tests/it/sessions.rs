@@ -41,6 +41,8 @@ fn content(_: ResourceType, resource: &Resource) -> Content {
     Content {
         routes: routes.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect(),
         bad: text.contains("bad"),
+        // What a session makes up for endpoints that nobody defines.
+        empty: text.starts_with('\n'),
         ..Content::of(resource)
     }
 }
@@ -338,14 +340,7 @@ fn converges(
             target.iter().map(|r| (r.name.to_string(), r.version.to_string())).collect();
         let have = pair.client.state(ty);
         prop_assert_eq!(&have, &want, "{} at rest\n{}", ty, pair.story());
-        prop_assert_eq!(
-            pair.settled.get(&ty),
-            Some(&target.version()),
-            "{} settled {:?}\n{}",
-            ty,
-            pair.session,
-            pair.story()
-        );
+        prop_assert_eq!(pair.settled.get(&ty), Some(&target.version()), "{} settled\n{}", ty, pair.story());
         states.insert(ty, have);
     }
     // Nothing is sent when nothing changed.
