@@ -91,14 +91,19 @@ impl Channel {
     /// Forgets rejections of content that `target` no longer has, and marks names that are gone from it.
     pub(super) fn retarget(&mut self, target: &TypeSet, generation: u64) {
         let current = |name: &str, version: Version| target.get(name).is_some_and(|r| r.version == version);
+        self.blocked_on = self.blocked_on.filter(|version| *version == target.version());
+        let blocked = self.blocked_on.is_some();
         self.rejections.retain_mut(|rejection| {
             let before = rejection.suspects.len();
             rejection.suspects.retain(|name, version| current(name, *version));
-            let after = rejection.suspects.len();
-            after > 0 && (rejection.named || after == before)
+            match rejection.suspects.len() {
+                // What only removed something is held against the whole set.
+                0 => before == 0 && blocked,
+                after => rejection.named || after == before,
+            }
         });
         // Where nothing of what was rejected is wanted any more, there is nothing to wait for.
-        if self.rejections.is_empty() || self.blocked_on.is_some_and(|version| version != target.version()) {
+        if self.rejections.is_empty() {
             self.blocked_on = None;
         }
         for (name, held) in &mut self.held {
