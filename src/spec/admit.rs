@@ -97,8 +97,7 @@ pub enum Admission {
         /// good one.
         held_back: BTreeSet<Arc<str>>,
         /// What is wrong with the newest state, by file and place: the words of [`check_files`], and for each path
-        /// held back because of others, why. What is wrong between files is told of the last good version of a file
-        /// that has mistakes of its own.
+        /// held back because of others, why.
         diagnostics: Vec<Diagnostic>,
     },
     /// Nothing is in force yet, and what was found is not good as a whole.
@@ -271,17 +270,25 @@ fn parse(files: &Files, known: &Admitted) -> ParsedFiles {
     files.iter().map(parsed).collect()
 }
 
-/// All that is wrong with the files `found`, and between those that `stand`: the same, or last good versions in place
-/// of some. A name that occurs in the text of a file with mistakes may be defined there: that nothing defines it is not
-/// told before those mistakes are gone.
+/// All that is wrong with the files `found`, and between them. `stand` are those without errors, or good versions of
+/// theirs, and the last good versions of the others. A name that a definition with mistakes has, or that may stand
+/// where a mistake of syntax ended the reading, is not called undefined before those mistakes are gone.
 fn diagnose(found: &ParsedFiles, stand: &ParsedFiles, options: &Options) -> Vec<Diagnostic> {
     let mut diagnostics: Vec<_> = found.values().flat_map(|parsed| parsed.diagnostics.clone()).collect();
-    let broken: Vec<_> = found.values().filter(|parsed| parsed.has_errors()).collect();
+    let broken: ParsedFiles =
+        found.iter().filter(|(_, p)| p.has_errors()).map(|(path, p)| (path.clone(), p.clone())).collect();
     let may_be_defined = |name: &Arc<str>| {
         let stem = name.split('/').next().unwrap_or(name);
-        broken.iter().any(|parsed| parsed.text.contains(stem))
+        broken.iter().any(|(path, parsed)| {
+            let spec = &parsed.spec;
+            let in_unread = |before: &Arc<Parsed>| check::defines(&before.spec, name);
+            check::may_define(spec, name)
+                || !spec.unread.is_empty() && (spec.unread.contains(stem) || stand.get(path).is_some_and(in_unread))
+        })
     };
-    let mut findings = check::check(&spec_set(stand), options);
+    let mut newest = stand.clone();
+    newest.extend(broken.clone());
+    let mut findings = check::check(&spec_set(&newest), options);
     findings.retain(|finding| !finding.undefined.as_ref().is_some_and(may_be_defined));
     diagnostics.extend(findings.into_iter().map(|finding| finding.diagnostic));
     diagnostics.sort();

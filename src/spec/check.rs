@@ -1,15 +1,16 @@
 //! Checks that reach across files: names that stand twice, and names that stand for nothing.
 //!
-//! Works on whatever set of files it is given, good together or not. Limit: it takes all documents as one, whatever
-//! their `nodes:`; that the proxies which get a route also get its cluster is not checked.
+//! Works on whatever set of files it is given, good together or not. Limit: whether the proxies that get a document
+//! also get what it names is told only where there is one definition, by the conditions under `nodes:` as written.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use prost_reflect::Value;
-
-use super::model::{FileSpec, NodeSelector, Origin, Reference, Resource, ResourceKind, Role, Rollout, SpecSet};
+use super::eds::{self, Asked};
+use super::model::{
+    Broken, BrokenKind, FileSpec, NodeSelector, Origin, Reference, Resource, ResourceKind, Role, Rollout, SpecSet,
+};
 use super::yaml::Position;
 use super::{Backend, Diagnostic, Severity, suggest};
 
@@ -50,11 +51,26 @@ pub(super) fn defines(file: &FileSpec, name: &str) -> bool {
         })
 }
 
+/// Whether `file` has a definition with mistakes that could be of `name`.
+pub(super) fn may_define(file: &FileSpec, name: &str) -> bool {
+    let of_its_versions = |rollout: &str| name.strip_prefix(rollout).is_some_and(|rest| rest.starts_with('/'));
+    defines(file, name) || file.broken.iter().any(|broken| *broken.name == *name || of_its_versions(&broken.name))
+}
+
+/// A definition: which proxies get it, and where it stands.
+type Definition<'a> = (&'a NodeSelector, &'a Origin);
+
+type Definitions<'a> = BTreeMap<&'a str, Vec<Definition<'a>>>;
+
 /// Every name that a document may refer to.
 struct Index<'a> {
-    clusters: BTreeSet<&'a str>,
+    clusters: Definitions<'a>,
     rollouts: BTreeMap<&'a str, &'a Rollout>,
-    routes: BTreeSet<&'a str>,
+    routes: Definitions<'a>,
+    /// Clusters that are said to be in the bootstrap.
+    bootstrap: BTreeSet<&'a str>,
+    /// Clusters that an `existingCluster` names: where nothing defines them, they may be in the bootstrap.
+    existing: BTreeSet<&'a str>,
     assignments: BTreeSet<&'a str>,
     /// The assignments that a Cluster asks for, or one we cannot see may ask for.
     asked: BTreeSet<String>,
@@ -62,58 +78,92 @@ struct Index<'a> {
 
 impl<'a> Index<'a> {
     fn of(set: &'a SpecSet, options: &'a Options) -> Self {
-        let names = |kind| {
-            let resources = set.files.values().flat_map(|file| &file.resources);
-            resources.filter(move |resource| resource.kind == kind).map(|resource| &*resource.name)
+        let mut index = Self {
+            clusters: BTreeMap::new(),
+            rollouts: BTreeMap::new(),
+            routes: BTreeMap::new(),
+            bootstrap: options.bootstrap_clusters.iter().map(String::as_str).collect(),
+            existing: BTreeSet::new(),
+            assignments: BTreeSet::new(),
+            asked: options.bootstrap_clusters.clone(),
         };
-        let rollouts = || set.files.values().flat_map(|file| &file.rollouts);
-        let versions = || rollouts().flat_map(|rollout| &rollout.versions).map(|version| &*version.cluster_name);
-        let outside = || options.bootstrap_clusters.iter().map(String::as_str);
-        let resources = set.files.values().flat_map(|file| &file.resources);
-        let asked = resources.filter_map(|resource| asks_for(resource)).map(|(name, _)| name);
-        Self {
-            rollouts: rollouts().map(|rollout| (&*rollout.name, &**rollout)).collect(),
-            routes: names(ResourceKind::RouteConfiguration).collect(),
-            assignments: names(ResourceKind::ClusterLoadAssignment).collect(),
-            asked: asked.chain(versions().chain(outside()).map(str::to_owned)).collect(),
-            clusters: names(ResourceKind::Cluster).chain(versions()).chain(outside()).collect(),
+        for file in set.files.values() {
+            for resource in &file.resources {
+                let definition = (&*resource.nodes, &resource.origin);
+                match resource.kind {
+                    ResourceKind::Cluster => index.clusters.entry(&resource.name).or_default().push(definition),
+                    ResourceKind::RouteConfiguration => {
+                        index.routes.entry(&resource.name).or_default().push(definition)
+                    }
+                    ResourceKind::ClusterLoadAssignment => drop(index.assignments.insert(&resource.name)),
+                    _ => {}
+                }
+                index.asked.extend(asked(resource).map(|asked| asked.name.to_string()));
+            }
+            for rollout in &file.rollouts {
+                index.rollouts.insert(&rollout.name, rollout);
+                for version in &rollout.versions {
+                    index.asked.insert(version.cluster_name.to_string());
+                    match version.backend {
+                        Backend::Existing(_) => drop(index.existing.insert(&version.cluster_name)),
+                        Backend::Endpoints { .. } => {
+                            let clusters = index.clusters.entry(&version.cluster_name).or_default();
+                            clusters.push((&rollout.nodes, &rollout.origin));
+                        }
+                    }
+                }
+            }
         }
+        index
     }
 
     /// What is wrong with a name, if anything.
     fn look_up(&self, file: &FileSpec, reference: &Reference) -> Option<Finding> {
-        let name = &*reference.name;
-        let rollout = self.rollouts.get(name);
-        let known = match reference.role {
-            Role::RouteAction => rollout.is_some() || self.clusters.contains(name),
-            Role::RouteConfiguration => self.routes.contains(name),
-            // An existing cluster is known by being named; it must only not be a rollout.
-            Role::ExistingCluster => rollout.is_none(),
-            Role::WeightedCluster | Role::Mirror | Role::TcpProxy => rollout.is_none() && self.clusters.contains(name),
-        };
-        if known || name.is_empty() {
+        let Reference { position, name, role, nodes } = reference;
+        if name.is_empty() {
             return None;
         }
-        let (message, help, other) = match rollout {
-            Some(rollout) if reference.role != Role::RouteConfiguration => (
-                format!("{name:?} is a rollout, and {} needs a cluster", stands_in(reference.role)),
-                rollout.versions.first().map(|version| format!("use one version's: {:?}", version.cluster_name)),
-                Some(rollout.origin.file.clone()),
-            ),
-            _ if reference.role == Role::RouteConfiguration => {
-                let help = suggest::did_you_mean(name, self.routes.iter().copied());
-                (format!("no RouteConfiguration {name:?} is defined"), help, None)
-            }
-            _ => (format!("no cluster {name:?} is defined"), Some(self.cluster_help(name, reference.role)), None),
+        let finding = |severity, message, help, other: Option<Arc<str>>, undefined| {
+            let diagnostic = diagnostic(&file.path, *position, severity, message, name, help);
+            Some(Finding { diagnostic, other, undefined })
         };
-        let undefined = other.is_none().then(|| reference.name.clone());
-        let diagnostic = diagnostic(&file.path, reference.position, Severity::Error, message, name, help);
-        Some(Finding { diagnostic, other, undefined })
+        let rollout = self.rollouts.get(&**name).filter(|_| *role != Role::RouteConfiguration);
+        if let Some(rollout) = rollout.filter(|_| *role != Role::RouteAction) {
+            let message = format!("{name:?} is a rollout, and {} needs a cluster", stands_in(*role));
+            let mut clusters = rollout.versions.iter().map(|version| &version.cluster_name);
+            let help = clusters.find(|cluster| *cluster != name).map(|name| format!("use one version's: {name:?}"));
+            return finding(Severity::Error, message, help, Some(rollout.origin.file.clone()), None);
+        }
+        let (what, table) = match role {
+            Role::RouteConfiguration => ("RouteConfiguration", &self.routes),
+            _ => ("cluster", &self.clusters),
+        };
+        let of_rollout = rollout.map(|rollout| vec![(&*rollout.nodes, &rollout.origin)]);
+        let Some(definitions) = of_rollout.as_ref().or_else(|| table.get(&**name)) else {
+            let (severity, help) = match role {
+                Role::RouteConfiguration => (Severity::Error, suggest::did_you_mean(name, self.routes.keys().copied())),
+                _ if self.bootstrap.contains(&**name) => return None,
+                Role::ExistingCluster => (Severity::Warning, Some(self.cluster_help(name, *role))),
+                _ if self.existing.contains(&**name) => return None,
+                _ => (Severity::Error, Some(self.cluster_help(name, *role))),
+            };
+            return finding(severity, format!("no {what} {name:?} is defined"), help, None, Some(name.clone()));
+        };
+        // With several definitions each is for some proxies, and only these know whether one is left out.
+        let [(of, Origin { file, line, column })] = definitions.as_slice() else { return None };
+        if self.bootstrap.contains(&**name) || nodes.as_ref().is_none_or(|nodes| of.covers(nodes)) {
+            return None;
+        }
+        let what = if rollout.is_some() { "rollout" } else { what };
+        let message = format!("{what} {name:?} ({file}:{line}:{column}) is not there for every proxy that gets this");
+        let help = Some("its nodes: are others than those here".to_owned());
+        finding(Severity::Warning, message, help, None, None)
     }
 
     fn cluster_help(&self, name: &str, role: Role) -> String {
         let rollouts = self.rollouts.keys().filter(|_| role == Role::RouteAction);
-        let candidates = self.clusters.iter().chain(rollouts).copied();
+        let existing = self.existing.iter().filter(|_| role != Role::ExistingCluster);
+        let candidates = self.clusters.keys().chain(&self.bootstrap).chain(existing).chain(rollouts).copied();
         let mut help = suggest::did_you_mean(name, candidates).map(|guess| guess + " ").unwrap_or_default();
         let _ = write!(help, "if the bootstrap defines it: --bootstrap-cluster {name}");
         help
@@ -129,13 +179,13 @@ impl<'a> Index<'a> {
             let help = suggest::did_you_mean(name, self.asked.iter().map(String::as_str));
             (format!("no cluster asks for the ClusterLoadAssignment {name:?}"), help, name.clone())
         } else {
-            let (wanted, ads) = asks_for(resource)?;
-            if !ads || self.assignments.contains(wanted.as_str()) {
+            let Asked { name: wanted, over_ads } = asked(resource)?;
+            if !over_ads || self.assignments.contains(&*wanted) {
                 return None;
             }
             let help = suggest::did_you_mean(&wanted, self.assignments.iter().copied());
             let message = format!("cluster {name:?} has no endpoints: no ClusterLoadAssignment {wanted:?} is defined");
-            (message, help, Arc::from(wanted))
+            (message, help, wanted)
         };
         let Origin { file, line, column } = &resource.origin;
         let position = Position { line: *line, column: *column };
@@ -155,21 +205,8 @@ fn stands_in(role: Role) -> &'static str {
     }
 }
 
-/// The ClusterLoadAssignment that an EDS Cluster asks for, and whether it asks over ADS.
-fn asks_for(resource: &Resource) -> Option<(String, bool)> {
-    const EDS: i32 = 3;
-    if resource.kind != ResourceKind::Cluster
-        || resource.message.get_field_by_name("type")?.as_enum_number() != Some(EDS)
-    {
-        return None;
-    }
-    let config = resource.message.get_field_by_name("eds_cluster_config")?;
-    let config = config.as_message()?;
-    let service = config.get_field_by_name("service_name")?;
-    let name = service.as_str().filter(|name| !name.is_empty()).unwrap_or(&resource.name).to_owned();
-    let source = config.get_field_by_name("eds_config")?;
-    let ads = matches!(&*source, Value::Message(source) if source.has_field_by_name("ads"));
-    Some((name, ads))
+fn asked(resource: &Resource) -> Option<Asked> {
+    if resource.kind == ResourceKind::Cluster { eds::asked(&resource.message) } else { None }
 }
 
 /// Something that takes a name for itself.
@@ -179,38 +216,50 @@ struct Claim<'a> {
     origin: &'a Origin,
 }
 
-/// Names that stand twice. Resources may share one if both are meant for certain nodes and not for the same; a
-/// rollout's name, and the names of its clusters, are its own.
+impl<'a> Claim<'a> {
+    fn of_resource(kind: ResourceKind, name: &str, nodes: &'a NodeSelector, origin: &'a Origin) -> Self {
+        Self { what: format!("{kind} {name:?}"), nodes: Some(nodes).filter(|nodes| !nodes.is_everything()), origin }
+    }
+
+    fn of_rollout(name: &str, origin: &'a Origin) -> Self {
+        Self { what: format!("rollout {name:?}"), nodes: None, origin }
+    }
+}
+
+/// Names that stand twice, in definitions with mistakes too. Resources may share one if both are meant for certain
+/// nodes and not for the same; a rollout's name, and the names of its clusters, are its own.
 fn duplicates(set: &SpecSet) -> Vec<Finding> {
-    let mut claims: BTreeMap<(ResourceKind, String), Vec<Claim<'_>>> = BTreeMap::new();
+    let mut claims: BTreeMap<(ResourceKind, &str), Vec<Claim<'_>>> = BTreeMap::new();
     for file in set.files.values() {
-        for resource in &file.resources {
-            let (kind, name) = (resource.kind, resource.name.to_string());
-            let what = format!("{kind} {name:?}");
-            let nodes = Some(&*resource.nodes).filter(|nodes| !nodes.is_everything());
-            claims.entry((kind, name)).or_default().push(Claim { what, nodes, origin: &resource.origin });
+        for Resource { kind, name, nodes, origin, .. } in file.resources.iter().map(|resource| &**resource) {
+            claims.entry((*kind, name)).or_default().push(Claim::of_resource(*kind, name, nodes, origin));
         }
-        for rollout in &file.rollouts {
-            let origin = &rollout.origin;
-            let what = format!("rollout {:?}", rollout.name);
-            let key = (ResourceKind::Cluster, rollout.name.to_string());
-            let namesakes = claims.entry(key).or_default();
-            namesakes.push(Claim { what: what.clone(), nodes: None, origin });
-            if namesakes.iter().filter(|claim| claim.what == what).count() > 1 {
+        for Broken { name, kind, origin } in &file.broken {
+            let (kind, claim) = match kind {
+                None => continue,
+                Some(BrokenKind::Rollout) => (ResourceKind::Cluster, Claim::of_rollout(name, origin)),
+                Some(BrokenKind::Resource(kind, nodes)) => (*kind, Claim::of_resource(*kind, name, nodes, origin)),
+            };
+            claims.entry((kind, name)).or_default().push(claim);
+        }
+        for Rollout { name, versions, origin, .. } in file.rollouts.iter().map(|rollout| &**rollout) {
+            let namesakes = claims.entry((ResourceKind::Cluster, name)).or_default();
+            let claim = Claim::of_rollout(name, origin);
+            let again = namesakes.iter().any(|namesake| namesake.what == claim.what);
+            namesakes.push(claim);
+            if again {
                 continue; // Its versions' clusters would only say the same again.
             }
-            for version in &rollout.versions {
-                if let Backend::Endpoints { .. } = version.backend {
-                    for kind in [ResourceKind::Cluster, ResourceKind::ClusterLoadAssignment] {
-                        let what = format!("{} {:?} of {what}", kind, version.cluster_name);
-                        let key = (kind, version.cluster_name.to_string());
-                        claims.entry(key).or_default().push(Claim { what, nodes: None, origin });
-                    }
+            for version in versions.iter().filter(|version| matches!(version.backend, Backend::Endpoints { .. })) {
+                for kind in [ResourceKind::Cluster, ResourceKind::ClusterLoadAssignment] {
+                    let what = format!("{kind} {:?} of rollout {name:?}", version.cluster_name);
+                    let namesakes = claims.entry((kind, &version.cluster_name)).or_default();
+                    namesakes.push(Claim { what, nodes: None, origin });
                 }
             }
         }
     }
-    claims.into_iter().flat_map(|((_, name), claims)| collisions(&name, claims)).collect()
+    claims.into_iter().flat_map(|((_, name), claims)| collisions(name, claims)).collect()
 }
 
 fn collisions(name: &str, mut claims: Vec<Claim<'_>>) -> Vec<Finding> {

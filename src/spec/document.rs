@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::fields::{Fields, name};
-use super::model::{FileSpec, NodeSelector};
+use super::model::{BrokenKind, FileSpec};
 use super::yaml::{self, Data, Node};
-use super::{Diagnostic, Reporter, nodes, references, resources, rollout, suggest};
+use super::{Diagnostic, Reporter, broken, nodes, references, resources, rollout, suggest, weights};
 
 /// The `apiVersion` of the documents of our own.
 const API_VERSION: &str = "serin.dev/v1";
@@ -22,6 +22,9 @@ pub fn parse_file(path: &Arc<str>, text: &str) -> (FileSpec, Vec<Diagnostic>) {
     let mut file = FileSpec { path: path.clone(), ..FileSpec::default() };
     let (documents, mistakes) = yaml::parse(text);
     for mistake in mistakes {
+        if mistake.ends_reading {
+            file.unread = broken::unread(text, mistake.position.line).into();
+        }
         reporter.error(mistake.position, mistake.message, "", None);
     }
     for document in &documents {
@@ -51,6 +54,7 @@ fn read(document: &Node, file: &mut FileSpec, reporter: &mut Reporter) {
         let (position, key) = entry.map_or((document.position, ""), |entry| (entry.position, &entry.key));
         let help = suggest::did_you_mean(key, ["resources", "kind"]);
         reporter.error(position, format!("unknown document: {EXPECTED}"), key, help);
+        file.broken.extend(broken::unknown(document, reporter.file()));
     }
 }
 
@@ -58,11 +62,17 @@ fn envoy_resources(document: &Node, file: &mut FileSpec, reporter: &mut Reporter
     // The last two stand in Envoy's own files; versions are computed here, and each resource says its type.
     let known = ["resources", "nodes", "version_info", "type_url"];
     let Some(fields) = Fields::read(document, "a document of resources", &known, reporter) else { return };
-    let nodes = fields.get("nodes").map_or_else(NodeSelector::default, |node| nodes::read(node, reporter));
-    file.resources.extend(resources::read(document, &Arc::new(nodes), reporter).into_iter().map(Arc::new));
-    if let Some(list) = fields.get("resources") {
-        references::collect(list, &mut file.references);
+    let nodes = nodes::all_or_some(fields.get("nodes"), reporter);
+    let mut read = resources::read(document, &nodes.clone().unwrap_or_default(), reporter);
+    if nodes.is_none() {
+        read.clear();
     }
+    if let Some(list) = fields.get("resources") {
+        weights::check(list, reporter);
+        file.broken.extend(broken::resources(list, &read, nodes.as_ref(), reporter.file()));
+        file.references.extend(references::of_resources(list, nodes.as_ref()));
+    }
+    file.resources.extend(read.into_iter().map(Arc::new));
 }
 
 fn of_kind(kind: &Node, document: &Node, file: &mut FileSpec, reporter: &mut Reporter) {
@@ -70,11 +80,15 @@ fn of_kind(kind: &Node, document: &Node, file: &mut FileSpec, reporter: &mut Rep
     if !KINDS.contains(&word) {
         let help = suggest::did_you_mean(word, KINDS);
         reporter.error(kind.position, format!("unknown kind {word:?}: {EXPECTED}"), word, help);
+        file.broken.extend(broken::unknown(document, reporter.file()));
         return;
     }
     api_version(document, word, reporter);
     if word == "Rollout" {
-        file.rollouts.extend(rollout::read(document, reporter, &mut file.references).map(Arc::new));
+        match rollout::read(document, reporter, &mut file.references) {
+            Some(rollout) => file.rollouts.push(Arc::new(rollout)),
+            None => file.broken.extend(broken::named(document, Some(BrokenKind::Rollout), reporter.file())),
+        }
     } else {
         analysis_template(document, kind, reporter);
     }

@@ -5,11 +5,13 @@
 //! This layer speaks of rollouts and Envoy resources as messages; it knows nothing of xDS sessions, and does no I/O.
 
 mod admit;
+mod broken;
 pub mod canonical;
 mod check;
 pub mod descriptor;
 mod diagnostic;
 mod document;
+pub mod eds;
 mod fields;
 pub mod json;
 pub mod message;
@@ -19,6 +21,8 @@ mod references;
 pub mod resources;
 mod rollout;
 pub mod suggest;
+mod walk;
+mod weights;
 pub mod yaml;
 
 pub use admit::{Admission, Admitted, Files, admit, check_files};
@@ -26,6 +30,6 @@ pub use check::Options;
 pub use diagnostic::{Diagnostic, Reporter, Severity};
 pub use document::parse_file;
 pub use model::{
-    Backend, Endpoint, FileSpec, NodeIdentity, NodeSelector, Origin, Reference, Resource, ResourceKind, Role, Rollout,
-    SpecSet, Split, Strategy, TOTAL_WEIGHT, Version,
+    Backend, Broken, BrokenKind, Endpoint, FileSpec, NodeIdentity, NodeSelector, Origin, Reference, Resource,
+    ResourceKind, Role, Rollout, SpecSet, Split, Strategy, TOTAL_WEIGHT, Version,
 };

@@ -239,7 +239,7 @@ pub struct Rollout {
     pub origin: Origin,
 }
 
-/// The documents of one file, free of mistakes that can be seen in that file alone.
+/// The documents of one file: those free of mistakes that can be seen in that file alone, and of the others the names.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct FileSpec {
     /// Path as given to the parser.
@@ -250,6 +250,30 @@ pub struct FileSpec {
     pub resources: Vec<Arc<Resource>>,
     /// What its documents name that may be defined in other files, in the order of the text.
     pub references: Vec<Reference>,
+    /// What is left out of the above for its mistakes.
+    pub broken: Vec<Broken>,
+    /// The text from the document on in which a mistake of syntax ended the reading; empty if all was read.
+    pub unread: Arc<str>,
+}
+
+/// A definition with mistakes, as far as it can be told: enough to know that its name is taken.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Broken {
+    /// Its name.
+    pub name: Arc<str>,
+    /// What it would define. `None` where that cannot be told, or not for which proxies.
+    pub kind: Option<BrokenKind>,
+    /// Where it stands.
+    pub origin: Origin,
+}
+
+/// What a [`Broken`] definition would define.
+#[derive(Debug, Clone, PartialEq)]
+pub enum BrokenKind {
+    /// A rollout.
+    Rollout,
+    /// An Envoy resource, and which proxies would get it.
+    Resource(ResourceKind, Arc<NodeSelector>),
 }
 
 /// A name in a document that stands for something defined elsewhere.
@@ -261,6 +285,8 @@ pub struct Reference {
     pub name: Arc<str>,
     /// What it must name.
     pub role: Role,
+    /// Which proxies get the document that it stands in; `None` where that has mistakes.
+    pub nodes: Option<Arc<NodeSelector>>,
 }
 
 /// What a [`Reference`] is, and with it what it may name.

@@ -11,6 +11,7 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use globset::{GlobBuilder, GlobMatcher};
 use serde_json::Value;
@@ -42,6 +43,12 @@ impl Glob {
     #[must_use]
     pub fn matches(&self, text: &str) -> bool {
         self.matcher.is_match(text)
+    }
+
+    /// Whether all that `other` matches is matched here, as far as it shows without comparing patterns.
+    fn covers(&self, other: &Self) -> bool {
+        let pattern = other.as_str();
+        self == other || !pattern.contains(['*', '?', '[', '{', '\\']) && self.matches(pattern)
     }
 
     /// The pattern as written.
@@ -91,6 +98,22 @@ impl NodeSelector {
             && metadata.iter().all(|(path, glob)| {
                 lookup(&|key| node.metadata.get(key), path).is_some_and(|value| glob.matches(&as_text(value)))
             })
+    }
+
+    /// Whether it takes every node that `other` takes, as far as their conditions show it: those here are there too, or
+    /// a text there fits the glob here.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        let Self { id, cluster, metadata, region, zone, sub_zone } = self;
+        let holds = |wide: &Option<Glob>, narrow: &Option<Glob>| {
+            wide.as_ref().is_none_or(|wide| narrow.as_ref().is_some_and(|narrow| wide.covers(narrow)))
+        };
+        holds(id, &other.id)
+            && holds(cluster, &other.cluster)
+            && holds(region, &other.region)
+            && holds(zone, &other.zone)
+            && holds(sub_zone, &other.sub_zone)
+            && metadata.iter().all(|(path, wide)| other.metadata.get(path).is_some_and(|narrow| wide.covers(narrow)))
     }
 
     /// Whether it takes every node.
@@ -143,6 +166,14 @@ pub fn read(node: &Node, reporter: &mut Reporter) -> NodeSelector {
         }
     }
     selector
+}
+
+/// [`read`], where there is such a key, and every node where there is none. `None` if it has mistakes: what is left of
+/// it would mean other nodes than its writer did.
+pub(super) fn all_or_some(node: Option<&Node>, reporter: &mut Reporter) -> Option<Arc<NodeSelector>> {
+    let errors = reporter.errors();
+    let selector = node.map_or_else(NodeSelector::default, |node| read(node, reporter));
+    (reporter.errors() == errors).then(|| Arc::new(selector))
 }
 
 fn metadata(node: &Node, reporter: &mut Reporter) -> BTreeMap<String, Glob> {

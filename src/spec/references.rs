@@ -1,14 +1,11 @@
-//! What an Envoy resource names elsewhere, with the place of each name.
-//!
-//! Walks the YAML tree beside the descriptors, through `Any` too. Messages have lost their places; the tree has not.
-//! Keys that are no fields are skipped: reading the message reports them.
+//! What a document names elsewhere, with the place of each name.
 
 use std::sync::Arc;
 
-use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
+use prost_reflect::{FieldDescriptor, MessageDescriptor};
 
-use super::descriptor;
-use super::model::{Reference, Role};
+use super::model::{NodeSelector, Reference, Role};
+use super::walk;
 use super::yaml::{Data, Node};
 
 /// The fields whose text names something: message, field, what it names.
@@ -23,59 +20,32 @@ const NAMES: [(&str, &str, Role); 6] = [
 
 const RDS: &str = "envoy.extensions.filters.network.http_connection_manager.v3.Rds";
 
-/// Adds what the items of a `resources:` list name, in the order of the text.
-pub(super) fn collect(resources: &Node, references: &mut Vec<Reference>) {
-    if let Data::Sequence(items) = &resources.data {
-        for item in items {
-            any(item, references);
-        }
-    }
-}
-
-/// A message that says its own type.
-fn any(node: &Node, references: &mut Vec<Reference>) {
-    let Some(Data::String(url)) = node.get("@type").map(|node| &node.data) else { return };
-    let name = url.rsplit('/').next().unwrap_or(url);
-    if let Some(desc) = descriptor::message(name) {
-        message(node, &desc, references);
-    }
-}
-
-fn message(node: &Node, desc: &MessageDescriptor, references: &mut Vec<Reference>) {
-    let Data::Mapping(entries) = &node.data else { return };
-    if desc.full_name() == "google.protobuf.Any" {
-        return any(node, references);
-    }
-    for entry in entries {
-        let field = desc.get_field_by_name(&entry.key).or_else(|| desc.get_field_by_json_name(&entry.key));
-        let Some(field) = field else { continue };
-        match &entry.value.data {
-            Data::String(text) => {
-                if let Some(role) = role(desc, &field).filter(|_| desc.full_name() != RDS || is_ads(node)) {
-                    references.push(Reference { position: entry.value.position, name: Arc::from(&**text), role });
-                }
-            }
-            _ => value(&entry.value, &field, references),
-        }
-    }
-}
-
-fn value(node: &Node, field: &FieldDescriptor, references: &mut Vec<Reference>) {
-    let Kind::Message(desc) = field.kind() else { return };
-    match &node.data {
-        Data::Mapping(entries) if field.is_map() => {
-            let Kind::Message(desc) = desc.map_entry_value_field().kind() else { return };
-            for entry in entries {
-                message(&entry.value, &desc, references);
+/// What the items of a `resources:` list name. `nodes` as in [`Reference`].
+pub(super) fn of_resources(list: &Node, nodes: Option<&Arc<NodeSelector>>) -> Vec<Reference> {
+    let mut references = Vec::new();
+    walk::messages(list, &mut |node, desc| {
+        let Data::Mapping(entries) = &node.data else { return };
+        for entry in entries {
+            let Some(role) = walk::field(desc, &entry.key).and_then(|field| role(desc, &field)) else { continue };
+            if role != Role::RouteConfiguration || is_ads(node) {
+                references.extend(reference(&entry.value, role, nodes));
             }
         }
-        Data::Sequence(items) if field.is_list() => {
-            for item in items {
-                message(item, &desc, references);
-            }
-        }
-        _ => message(node, &desc, references),
-    }
+    });
+    references
+}
+
+/// What the `versions:` of a rollout name.
+pub(super) fn of_versions(versions: &Node, nodes: Option<&Arc<NodeSelector>>) -> Vec<Reference> {
+    let Data::Mapping(entries) = &versions.data else { return Vec::new() };
+    let existing = entries.iter().filter_map(|entry| entry.value.get("existingCluster"));
+    existing.filter_map(|node| reference(node, Role::ExistingCluster, nodes)).collect()
+}
+
+/// Numbers can be names where the format is our own; in a message they are mistakes, which its reading reports.
+fn reference(node: &Node, role: Role, nodes: Option<&Arc<NodeSelector>>) -> Option<Reference> {
+    let (Data::String(text) | Data::Number(text)) = &node.data else { return None };
+    Some(Reference { position: node.position, name: Arc::from(&**text), role, nodes: nodes.cloned() })
 }
 
 fn role(desc: &MessageDescriptor, field: &FieldDescriptor) -> Option<Role> {
@@ -86,13 +56,13 @@ fn role(desc: &MessageDescriptor, field: &FieldDescriptor) -> Option<Role> {
 /// Whether an Rds asks this server.
 fn is_ads(rds: &Node) -> bool {
     let source = rds.get("config_source").or_else(|| rds.get("configSource"));
-    source.is_some_and(|source| source.get("ads").is_some())
+    source.is_some_and(|source| source.get("ads").or_else(|| source.get("self")).is_some())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::yaml;
+    use crate::spec::{descriptor, yaml};
 
     #[test]
     fn finds_every_kind_of_name_at_any_depth() {
@@ -127,8 +97,7 @@ mod tests {
 "#;
         let (documents, mistakes) = yaml::parse(text);
         assert_eq!(mistakes, []);
-        let mut references = Vec::new();
-        collect(&documents[0], &mut references);
+        let references = of_resources(&documents[0], None);
         let found: Vec<_> = references.iter().map(|r| (&*r.name, r.role, r.position.line, r.position.column)).collect();
         assert_eq!(
             found,

@@ -9,12 +9,12 @@ mod strategy;
 
 use std::sync::Arc;
 
-use prost_reflect::{DynamicMessage, FieldDescriptor, MessageDescriptor};
+use prost_reflect::{DynamicMessage, MessageDescriptor};
 
 use super::fields::{Fields, list, mapping, name};
-use super::model::{Backend, Endpoint, NodeSelector, Origin, Reference, Role, Rollout, Strategy, Version};
+use super::model::{Backend, Endpoint, Origin, Reference, Rollout, Strategy, Version};
 use super::yaml::{Data, Entry, Node, Position};
-use super::{Reporter, descriptor, message, nodes, suggest};
+use super::{Reporter, descriptor, message, nodes, references, suggest, walk};
 
 /// Bound of names, in characters. They become file names in the state directory (255 with their ending on the usual
 /// file systems), and 253 is what Kubernetes, Argo Rollouts and Flagger allow.
@@ -41,8 +41,8 @@ const REFUSED: [(&str, &str); 3] = [
 ];
 
 /// Reads one document. `None`, and at least one error reported, unless all of it is right. What it names elsewhere is
-/// added to `references` either way.
-pub(super) fn read(node: &Node, reporter: &mut Reporter, references: &mut Vec<Reference>) -> Option<Rollout> {
+/// added to `found` either way.
+pub(super) fn read(node: &Node, reporter: &mut Reporter, found: &mut Vec<Reference>) -> Option<Rollout> {
     let errors = reporter.errors();
     let document = Fields::read(node, "a Rollout", &["apiVersion", "kind", "metadata", "spec"], reporter)?;
     let name = metadata_name(&document, reporter);
@@ -56,8 +56,11 @@ pub(super) fn read(node: &Node, reporter: &mut Reporter, references: &mut Vec<Re
     let spec = Fields::read(spec, "spec", &known, reporter)?;
     unsupported(&spec, reporter);
 
-    let nodes = spec.get("nodes").map_or_else(NodeSelector::default, |node| nodes::read(node, reporter));
-    let versions = versions(&spec, name.as_ref().map_or("", |(name, _)| name), reporter, references);
+    let nodes = nodes::all_or_some(spec.get("nodes"), reporter);
+    if let Some(versions) = spec.get("versions") {
+        found.extend(references::of_versions(versions, nodes.as_ref()));
+    }
+    let versions = versions(&spec, name.as_ref().map_or("", |(name, _)| name), reporter);
     let names: Vec<Arc<str>> = versions.iter().flatten().map(|version| version.name.clone()).collect();
     let target = spec.get("target").and_then(|node| target(node, &names, reporter));
     let strategy = strategy(&spec, &names, reporter);
@@ -66,10 +69,10 @@ pub(super) fn read(node: &Node, reporter: &mut Reporter, references: &mut Vec<Re
     }
 
     let (name, position) = name?;
-    let (versions, strategy) = (versions?, strategy?);
+    let (nodes, versions, strategy) = (nodes?, versions?, strategy?);
     let Position { line, column } = position;
     let origin = Origin { file: reporter.file().clone(), line, column };
-    (reporter.errors() == errors).then(|| Rollout { name, nodes: Arc::new(nodes), versions, target, strategy, origin })
+    (reporter.errors() == errors).then(|| Rollout { name, nodes, versions, target, strategy, origin })
 }
 
 /// `metadata.name` and where it stands.
@@ -150,12 +153,7 @@ fn strategy(spec: &Fields<'_>, versions: &[Arc<str>], reporter: &mut Reporter) -
 
 /// The versions in the order of the file; those with mistakes are kept by name, so that what names them is not
 /// reported too (the rollout as a whole is refused in any case).
-fn versions(
-    spec: &Fields<'_>,
-    rollout: &str,
-    reporter: &mut Reporter,
-    references: &mut Vec<Reference>,
-) -> Option<Vec<Version>> {
+fn versions(spec: &Fields<'_>, rollout: &str, reporter: &mut Reporter) -> Option<Vec<Version>> {
     let cluster = descriptor::message("envoy.config.cluster.v3.Cluster")?;
     let common = spec.get("cluster").and_then(|node| native_cluster(node, &cluster, reporter));
     let common = common.unwrap_or_else(|| DynamicMessage::new(cluster));
@@ -168,19 +166,13 @@ fn versions(
         let message = format!("a rollout moves traffic between two or more versions, found {}", entries.len());
         reporter.error(node.position, message, "", None);
     }
-    Some(entries.iter().map(|entry| version(entry, rollout, &common, reporter, references)).collect())
+    Some(entries.iter().map(|entry| version(entry, rollout, &common, reporter)).collect())
 }
 
-fn version(
-    entry: &Entry,
-    rollout: &str,
-    common: &DynamicMessage,
-    reporter: &mut Reporter,
-    references: &mut Vec<Reference>,
-) -> Version {
+fn version(entry: &Entry, rollout: &str, common: &DynamicMessage, reporter: &mut Reporter) -> Version {
     let name: Arc<str> = Arc::from(entry.key.as_str());
     checked_name(&name, "the name of a version", entry.position, reporter);
-    let backend = backend(entry, common, reporter, references);
+    let backend = backend(entry, common, reporter);
     let cluster_name = match &backend {
         Backend::Existing(cluster) => cluster.clone(),
         Backend::Endpoints { .. } => Arc::from(format!("{rollout}/{name}")),
@@ -188,12 +180,7 @@ fn version(
     Version { name, backend, cluster_name }
 }
 
-fn backend(
-    entry: &Entry,
-    common: &DynamicMessage,
-    reporter: &mut Reporter,
-    references: &mut Vec<Reference>,
-) -> Backend {
+fn backend(entry: &Entry, common: &DynamicMessage, reporter: &mut Reporter) -> Backend {
     let nothing = || Backend::Endpoints { cluster: common.clone(), endpoints: Vec::new() };
     let place = format!("version {:?}", entry.key);
     let known = ["endpoints", "existingCluster", "cluster"];
@@ -211,10 +198,8 @@ fn backend(
                 let help = Some("write its fields where the existing cluster is defined".to_owned());
                 reporter.error(own.position, "cluster cannot stand beside existingCluster", "cluster", help);
             }
-            let Some(cluster) = name(node, "existingCluster", reporter) else { return nothing() };
-            let cluster: Arc<str> = Arc::from(cluster);
-            references.push(Reference { name: cluster.clone(), position: node.position, role: Role::ExistingCluster });
-            Backend::Existing(cluster)
+            let cluster = name(node, "existingCluster", reporter);
+            cluster.map_or_else(nothing, |cluster| Backend::Existing(Arc::from(cluster)))
         }
         (Some(_), Some(_)) => {
             let message = format!("{place} has both endpoints and existingCluster, expected one of them");
@@ -258,7 +243,7 @@ fn endpoints(node: &Node, version: &str, reporter: &mut Reporter) -> Vec<Endpoin
 fn native_cluster(node: &Node, cluster: &MessageDescriptor, reporter: &mut Reporter) -> Option<DynamicMessage> {
     if let Data::Mapping(entries) = &node.data {
         for entry in entries {
-            let field = field(cluster, &entry.key);
+            let field = walk::field(cluster, &entry.key);
             let own = OWN_FIELDS.iter().find(|(name, _)| field.as_ref().is_some_and(|field| field.name() == *name));
             if let Some((name, why)) = own {
                 let help = Some((*why).to_owned());
@@ -275,17 +260,13 @@ fn overlay(cluster: &mut DynamicMessage, node: &Node, reporter: &mut Reporter) {
     let desc = prost_reflect::ReflectMessage::descriptor(cluster);
     let own = native_cluster(node, &desc, reporter);
     let (Some(own), Data::Mapping(entries)) = (own, &node.data) else { return };
-    for field in entries.iter().filter_map(|entry| field(&desc, &entry.key)) {
+    for field in entries.iter().filter_map(|entry| walk::field(&desc, &entry.key)) {
         if own.has_field(&field) {
             cluster.set_field(&field, own.get_field(&field).into_owned());
         } else {
             cluster.clear_field(&field);
         }
     }
-}
-
-fn field(message: &MessageDescriptor, key: &str) -> Option<FieldDescriptor> {
-    message.get_field_by_name(key).or_else(|| message.get_field_by_json_name(key))
 }
 
 #[cfg(test)]

@@ -69,6 +69,8 @@ pub struct Mistake {
     pub position: Position,
     /// What, in words.
     pub message: String,
+    /// Whether the document it is in is lost, with all that follows.
+    pub ends_reading: bool,
 }
 
 impl Node {
@@ -119,7 +121,7 @@ pub fn parse(text: &str) -> (Vec<Node>, Vec<Mistake>) {
             Err(error) => Err(mistake(position_at(error.marker().line(), error.marker().col()), error.info())),
         };
         if let Err(mistake) = result {
-            composer.mistakes.push(mistake);
+            composer.mistakes.push(Mistake { ends_reading: true, ..mistake });
             break;
         }
     }
@@ -287,7 +289,7 @@ fn is_number(text: &str) -> bool {
 }
 
 fn mistake(position: Position, message: impl Into<String>) -> Mistake {
-    Mistake { position, message: message.into() }
+    Mistake { position, message: message.into(), ends_reading: false }
 }
 
 fn position_at(line: usize, column: usize) -> Position {

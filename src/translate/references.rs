@@ -7,6 +7,7 @@ use prost_reflect::{DynamicMessage, ReflectMessage, Value};
 
 use super::routes::ROUTE_ACTION;
 use super::unpack;
+use crate::spec::eds;
 
 /// The clusters that a message names.
 #[derive(Debug, Default)]
@@ -76,17 +77,5 @@ fn has_weight(entry: &DynamicMessage) -> bool {
 
 /// The ClusterLoadAssignment that `cluster` asks for over ADS, if it asks for one.
 pub(super) fn endpoints(cluster: &DynamicMessage) -> Option<Arc<str>> {
-    const EDS: i32 = 3;
-    if cluster.get_field_by_name("type")?.as_enum_number()? != EDS {
-        return None;
-    }
-    let eds = cluster.get_field_by_name("eds_cluster_config")?;
-    let eds = eds.as_message()?;
-    let source = eds.get_field_by_name("eds_config")?;
-    let source = source.as_message()?;
-    if !source.has_field_by_name("ads") && !source.has_field_by_name("self") {
-        return None;
-    }
-    let service = eds.get_field_by_name("service_name")?.as_str()?.to_owned();
-    if service.is_empty() { Some(cluster.get_field_by_name("name")?.as_str()?.into()) } else { Some(service.into()) }
+    eds::asked(cluster).filter(|asked| asked.over_ads).map(|asked| asked.name)
 }

@@ -69,7 +69,7 @@ fn what_holds_together_is_silent() {
     ]);
     let shop = rollout_of("shop", "{blue: {existingCluster: old}, green: {endpoints: []}}");
     assert_eq!(
-        check_all(&[("a", &set), ("b", &shop)], &["bootstrapped"]),
+        check_all(&[("a", &set), ("b", &shop)], &["bootstrapped", "old"]),
         ["b:5:63: warning: version \"green\" has no endpoints: requests sent to it fail with 503"]
     );
 }
@@ -90,11 +90,11 @@ fn a_name_must_stand_for_something() {
             ),
         ),
         (
-            routes("r", "{weighted_clusters: {clusters: [{name: plian}]}}"),
+            routes("r", "{weighted_clusters: {clusters: [{name: plian, weight: 1}]}}"),
             format!(r#"9:53: error: no cluster "plian" is defined (did you mean "plain"? {bootstrap} plian)"#),
         ),
         (
-            routes("r", "{weighted_clusters: {clusters: [{name: shop}]}}"),
+            routes("r", "{weighted_clusters: {clusters: [{name: shop, weight: 1}]}}"),
             r#"9:53: error: "shop" is a rollout, and an entry of weighted_clusters needs a cluster (use one version's: "shop/blue")"#
                 .to_owned(),
         ),
@@ -139,11 +139,115 @@ fn the_nearest_route_configuration_is_named() {
 
 #[test]
 fn an_existing_cluster_is_no_rollout() {
-    let shop = rollout_of("shop", "{blue: {existingCluster: shop}, green: {existingCluster: unknown}}");
+    let shop = rollout_of("shop", "{blue: {existingCluster: shop}, green: {endpoints: ['10.0.0.1:80']}}");
     assert_eq!(
         check_all(&[("a", &shop)], &[]),
-        [r#"a:5:38: error: "shop" is a rollout, and existingCluster needs a cluster (use one version's: "shop")"#]
+        [
+            r#"a:5:38: error: "shop" is a rollout, and existingCluster needs a cluster (use one version's: "shop/green")"#
+        ]
     );
+}
+
+#[test]
+fn an_existing_cluster_that_nothing_defines_may_be_in_the_bootstrap() {
+    let shop = rollout_of("shop", "{blue: {existingCluster: plian}, green: {existingCluster: far}}");
+    let set = resources(&[cluster("plain"), routes("r", "{cluster: plian}"), routes("s", "{cluster: fat}")]);
+    let blue = |guess: &str| {
+        let hint = format!("({guess}if the bootstrap defines it: --bootstrap-cluster plian)");
+        format!(r#"b:5:38: warning: no cluster "plian" is defined {hint}"#)
+    };
+    let hint = "if the bootstrap defines it: --bootstrap-cluster";
+    assert_eq!(
+        check_all(&[("a", &set), ("b", &shop)], &["fax"]),
+        [
+            format!(r#"a:18:24: error: no cluster "fat" is defined (did you mean "fax"? {hint} fat)"#),
+            blue(r#"did you mean "plain"? "#),
+            format!(r#"b:5:71: warning: no cluster "far" is defined (did you mean "fax"? {hint} far)"#),
+        ]
+    );
+    assert_eq!(check_all(&[("b", &shop)], &["far"]), [blue("")], "it is not its own definition");
+    assert_eq!(check_all(&[("b", &shop)], &["far", "plian"]), [""; 0]);
+}
+
+#[test]
+fn what_is_named_is_there_for_the_same_proxies() {
+    let everyone = |text: &str| text.to_owned();
+    let edge = |text: &str| format!("nodes: {{cluster: edge}}\n{text}");
+    let narrow = |text: &str| format!("nodes: {{cluster: edge, id: e-1}}\n{text}");
+    let core = |text: &str| format!("nodes: {{cluster: core}}\n{text}");
+    let route = resources(&[routes("r", "{cluster: shop}")]);
+    let shop = rollout("shop").replace("spec:\n", "spec:\n  nodes: {cluster: edge}\n");
+    let plain = resources(&[cluster("shop")]);
+    let rds = resources(&[listener("{config_source: {ads: {}}, route_config_name: r}")]);
+    let r = resources(&[routes("r", "{cluster_header: x}")]);
+    let said = |place: &str, what: &str| {
+        let help = "(its nodes: are others than those here)";
+        vec![format!("a:{place}: warning: {what} is not there for every proxy that gets this {help}")]
+    };
+    let rollout = r#"rollout "shop" (b:3:18)"#;
+    for (naming, defining, expected) in [
+        (everyone(&route), &shop, said("9:24", rollout)),
+        (core(&route), &shop, said("10:24", rollout)),
+        (edge(&route), &shop, vec![]),
+        (narrow(&route), &shop, vec![]),
+        (everyone(&route), &edge(&plain), said("9:24", r#"cluster "shop" (b:3:3)"#)),
+        (edge(&route), &narrow(&plain), said("10:24", r#"cluster "shop" (b:3:3)"#)),
+        (core(&route), &everyone(&plain), vec![]),
+        (everyone(&route), &format!("{}---\n{}", edge(&plain), core(&plain)), vec![]),
+        (everyone(&rds), &edge(&r), said("9:60", r#"RouteConfiguration "r" (b:3:3)"#)),
+        (edge(&rds), &edge(&r), vec![]),
+    ] {
+        assert_eq!(check_all(&[("a", &naming), ("b", defining)], &[]), expected, "{naming}{defining}");
+    }
+    assert_eq!(check_all(&[("a", &route), ("b", &edge(&plain))], &["shop"]), [""; 0], "it is in every bootstrap too");
+}
+
+/// One mistake neither hides another nor makes one up.
+#[test]
+fn all_mistakes_of_all_files_are_told() {
+    let hint = "if the bootstrap defines it: --bootstrap-cluster";
+    let typo = |line: &str| {
+        format!("{line}: error: unknown field \"typo\" in envoy.config.cluster.v3.Cluster (did you mean \"type\"?)")
+    };
+    let broken = |name: &str| cluster(name).replace('}', ", typo: 1}");
+    let nowhere = |place: &str| format!(r#"{place}: error: no cluster "nowhere" is defined ({hint} nowhere)"#);
+
+    let both = resources(&[broken("x"), routes("r", "{cluster: nowhere}")]);
+    assert_eq!(check_all(&[("a", &both)], &[]), [typo("a:2:75"), nowhere("a:10:24")]);
+    let both = resources(&[broken("x"), routes("r", "{cluster: x}")]);
+    assert_eq!(check_all(&[("a", &both)], &[]), [typo("a:2:75")]);
+    let own = resources(&[routes("r", "{cluster: nowhere, typo: 1}")]);
+    let field = r#"a:9:33: error: unknown field "typo" in envoy.config.route.v3.RouteAction"#.to_owned();
+    assert_eq!(check_all(&[("a", &own)], &[]), [nowhere("a:9:24"), field]);
+
+    let shop = rollout("shop").replace("target", "traget");
+    let twice = r#"b:3:18: error: rollout "shop" is defined twice, first at a:3:18"#.to_owned();
+    let key = |file: &str| format!(r#"{file}:6:3: error: unknown key "traget" in spec (did you mean "target"?)"#);
+    assert_eq!(check_all(&[("a", &rollout("shop")), ("b", &shop)], &[]), [twice.clone(), key("b")]);
+    assert_eq!(check_all(&[("a", &shop), ("b", &rollout("shop"))], &[]), [key("a"), twice.clone()]);
+    assert_eq!(check_all(&[("a", &shop), ("b", &shop)], &[]), [key("a"), twice, key("b")]);
+    let versions = resources(&[routes("r", "{cluster: shop, request_mirror_policies: [{cluster: shop/blue}]}")]);
+    assert_eq!(check_all(&[("a", &shop), ("b", &versions)], &[]), [key("a")]);
+
+    let (good, bad) = (resources(&[cluster("x")]), resources(&[broken("x")]));
+    let twice = r#"b:2:3: error: Cluster "x" is defined twice, first at a:2:3"#.to_owned();
+    assert_eq!(check_all(&[("a", &good), ("b", &bad)], &[]), [twice, typo("b:2:75")]);
+    let (edge, core) = (format!("nodes: {{id: a}}\n{good}"), format!("nodes: {{id: b}}\n{bad}"));
+    assert_eq!(check_all(&[("a", &edge), ("b", &core)], &[]), [typo("b:3:75")]);
+    let unclear = format!("nodes: {{idd: b}}\n{good}");
+    let key = r#"b:1:9: error: unknown key "idd" in nodes (did you mean "id"?)"#.to_owned();
+    assert_eq!(check_all(&[("a", &edge), ("b", &unclear)], &[]), [key]);
+
+    let unknown = good.replace("resources", "resorces");
+    let to_x = resources(&[routes("r", "{cluster: x}"), routes("s", "{cluster: nowhere}")]);
+    let document = r#"a:1:1: error: unknown document: expected resources: (Envoy resources), kind: Rollout or kind: AnalysisTemplate (did you mean "resources"?)"#.to_owned();
+    assert_eq!(check_all(&[("a", &unknown), ("b", &to_x)], &[]), [document, nowhere("b:17:24")]);
+    let lost = format!("{to_x}---\n{good}- <<: y\n");
+    let merge = "a:21:3: error: merge keys (<<) are not supported: write the fields out".to_owned();
+    assert_eq!(check_all(&[("a", &lost)], &[]), [nowhere("a:17:24"), merge]);
+    let both = resources(&[cluster("x").replace('}', ", name: y}"), routes("r", "{cluster: nowhere}")]);
+    let again = r#"a:2:75: error: "name" stands here a second time, first at line 2"#.to_owned();
+    assert_eq!(check_all(&[("a", &both)], &[]), [again, nowhere("a:10:24")]);
 }
 
 #[test]
@@ -158,6 +262,9 @@ fn endpoints_and_clusters_come_in_pairs() {
             r#"a:5:3: warning: no cluster asks for the ClusterLoadAssignment "zzzzz""#,
         ]
     );
+    let own = eds("own", "").replace("ads", "self");
+    let warning = r#"a:2:3: warning: cluster "own" has no endpoints: no ClusterLoadAssignment "own" is defined"#;
+    assert_eq!(check_all(&[("a", &resources(&[own]))], &[]), [warning]);
     let file = "{'@type': type.googleapis.com/envoy.config.cluster.v3.Cluster, name: f, type: EDS, \
                 eds_cluster_config: {eds_config: {path_config_source: {path: /x}}}}";
     assert_eq!(check_all(&[("a", &resources(&[file.to_owned()]))], &[]), [""; 0]);

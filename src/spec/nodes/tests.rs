@@ -86,3 +86,24 @@ fn selectors_compare_by_what_is_written() {
     assert_ne!(selector("id: a*").0, selector("id: b*").0);
     assert!(selector("id: a").0 < selector("id: b").0);
 }
+
+#[test]
+fn a_selector_covers_what_has_its_conditions_and_more() {
+    for (wide, narrow, expected) in [
+        ("{}", "{}", true),
+        ("{}", "id: a", true),
+        ("id: a", "{}", false),
+        ("id: a", "id: b", false),
+        ("id: a-*", "id: a-1", true),
+        ("id: a-?", "id: a-*", false),
+        ("id: a-*", "{id: a-*, cluster: x}", true),
+        ("{id: a, cluster: x}", "id: a", false),
+        ("metadata: {team: shop}", "{id: a, metadata: {team: shop, row: 7}}", true),
+        ("metadata: {team: shop}", "metadata: {team: cart}", false),
+        ("locality: {zone: eu-*}", "locality: {region: eu, zone: eu-1}", true),
+        ("locality: {region: eu}", "locality: {zone: eu}", false),
+        ("locality: {sub_zone: a}", "locality: {sub_zone: b}", false),
+    ] {
+        assert_eq!(selector(wide).0.covers(&selector(narrow).0), expected, "{wide} / {narrow}");
+    }
+}
