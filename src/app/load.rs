@@ -47,6 +47,11 @@ impl Loader {
         Self { options, admitted, told: Told::default() }
     }
 
+    /// The documents of `files`, if they are good as a whole.
+    pub(super) fn restored(&self, files: &Files) -> SpecSet {
+        Admitted::restore(files, &self.options).map(|admitted| admitted.spec_set()).unwrap_or_default()
+    }
+
     /// The documents in force.
     pub(super) fn spec(&self) -> SpecSet {
         self.admitted.spec_set()

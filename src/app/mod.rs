@@ -32,13 +32,13 @@ use tokio::task::spawn_blocking;
 use tracing::{error, info, warn};
 
 use crate::admin::{self, Report, ResourceReport, SnapshotReport, TypeSnapshot};
-use crate::fleet::{self, Fleet};
+use crate::fleet::{self, Fleet, StreamEvent};
 use crate::reconcile::{Effect, Input, Reconciler};
 use crate::server;
 use crate::source::{self, Reading, Source};
 use crate::spec::{Options, SpecSet};
-use crate::store::StateDir;
-use crate::xds::{Assign, Node, ResourceType};
+use crate::store::{Rejections, StateDir};
+use crate::xds::{Assign, Event, Node, ResourceType};
 use load::{Loaded, Loader};
 use tasks::Tasks;
 
@@ -196,7 +196,9 @@ impl Bound {
             started: clock.started(),
         };
 
-        let reconciler = Reconciler::after(&loader.spec());
+        let rejections = state.rejections();
+        let remembered = remembered(&rejections)?;
+        let reconciler = Reconciler::after(&[loader.restored(&state.load_before_last_good()?), loader.spec()]);
 
         let (mut doors, mut rooms) = (Tasks::new(), Tasks::new());
         doors.spawn("xds", xds.serve(doors.stopped()));
@@ -204,7 +206,7 @@ impl Bound {
         rooms.spawn("source", endless(source.run(readings, reload, rooms.stopped())));
         rooms.spawn("load", load(loader, state, read, specs, reports));
         rooms.spawn("reconcile", endless(reconcile(reconciler, loaded, world, clock)));
-        rooms.spawn("fleet", endless(keep(fleet, clock)));
+        rooms.spawn("fleet", endless(keep(remembered, fleet, rejections, clock)));
 
         let failure = tokio::select! {
             () = shutdown => None,
@@ -280,12 +282,37 @@ async fn reconcile(
     }
 }
 
-/// Owns the fleet.
-async fn keep(mut messages: mpsc::Receiver<fleet::Message>, clock: Clock) {
-    let mut fleet = Fleet::default();
+/// Owns the fleet, and has remembered what proxies reject.
+async fn keep(mut fleet: Fleet, mut messages: mpsc::Receiver<fleet::Message>, rejections: Rejections, clock: Clock) {
+    let rejections = Arc::new(rejections);
     while let Some(message) = messages.recv().await {
+        let changes = matches!(
+            message,
+            fleet::Message::Event(_, StreamEvent::Session(Event::Nacked { .. } | Event::Forgiven { .. }))
+        );
         fleet.handle_message(clock.now(), message);
+        if changes {
+            let now = serde_json::to_value(fleet.all_rejections());
+            let rejections = Arc::clone(&rejections);
+            let saved = spawn_blocking(move || anyhow::Ok(rejections.save(&now?)?)).await;
+            if let Err(error) = saved.map_err(anyhow::Error::from).flatten() {
+                error!("{error:#}; a restart would send proxies again what they have rejected");
+            }
+        }
     }
+}
+
+/// What proxies rejected before this process; nothing, with a word, where that cannot be read.
+fn remembered(rejections: &Rejections) -> anyhow::Result<Fleet> {
+    let (remembered, damage) = rejections.load()?;
+    if let Some(damage) = damage {
+        warn!("{damage}; what proxies have rejected is forgotten");
+    }
+    let nodes: Option<_> = serde_json::from_value(remembered).unwrap_or_else(|error| {
+        warn!("{error}; what proxies have rejected is forgotten");
+        None
+    });
+    Ok(nodes.map(Fleet::after).unwrap_or_default())
 }
 
 async fn endless(task: impl Future<Output = ()>) -> Result<(), Infallible> {

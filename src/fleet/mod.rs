@@ -116,6 +116,20 @@ pub struct Fleet {
 }
 
 impl Fleet {
+    /// Goes on with what nodes rejected before this process, as [`Self::all_rejections`] told it.
+    #[must_use]
+    pub fn after(rejections: BTreeMap<String, Vec<Rejection>>) -> Self {
+        let nodes = rejections.into_iter().map(|(id, rejections)| (id, Node { rejections, ..Node::default() }));
+        Self { nodes: nodes.collect(), ..Self::default() }
+    }
+
+    /// What each node rejected and has not been forgiven; nodes without any are left out.
+    #[must_use]
+    pub fn all_rejections(&self) -> BTreeMap<&str, &[Rejection]> {
+        let nodes = self.nodes.iter().filter(|(_, node)| !node.rejections.is_empty());
+        nodes.map(|(id, node)| (id.as_str(), node.rejections.as_slice())).collect()
+    }
+
     /// Takes one message.
     pub fn handle_message(&mut self, now: Duration, message: Message) {
         match message {

@@ -33,11 +33,12 @@ pub struct Reconciler {
 }
 
 impl Reconciler {
-    /// Goes on after an earlier process that served `before`: proxies that come back may still have that, and what
-    /// they have decides in which order they are sent what is new.
+    /// Goes on after an earlier process that served these, oldest first: proxies that come back may still have them,
+    /// and what they have decides in which order they are sent what is new.
     #[must_use]
-    pub fn after(before: &SpecSet) -> Self {
-        Self { before: World::new(before, &splits(before)), published: None }
+    pub fn after(past: &[SpecSet]) -> Self {
+        let before = past.iter().fold(World::default(), |world, spec| world.next(spec, &splits(spec)));
+        Self { before, published: None }
     }
 
     /// Takes one input at `now`, the time since the process started.

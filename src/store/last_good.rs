@@ -24,6 +24,12 @@ pub struct LastGood {
 }
 
 impl StateDir {
+    /// What was saved before that, if it is there and whole: proxies that come back may still have it.
+    pub fn load_before_last_good(&self) -> Result<BTreeMap<Arc<str>, Arc<str>>, StoreError> {
+        let Opened::Files(files) = open(&previous(&self.last_good()))? else { return Ok(BTreeMap::new()) };
+        Ok(files.into_iter().map(|(path, text)| (path.into(), text.into())).collect())
+    }
+
     /// What [`save_last_good`](Self::save_last_good) last saved; the version before where that is damaged; nothing if
     /// nothing was ever saved.
     pub fn load_last_good(&self) -> Result<LastGood, StoreError> {

@@ -13,6 +13,7 @@
 //! | `NAME.tmp` | the next version of `NAME`, never complete; may be deleted |
 
 mod last_good;
+mod rejections;
 mod replace;
 mod seal;
 
@@ -22,6 +23,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 pub use last_good::LastGood;
+pub use rejections::Rejections;
 pub use seal::Flaw;
 
 /// Why the state directory cannot be used, or a document neither read nor written.

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Resource, ResourceType, Version};
 
 /// Which of the two variants of the protocol a stream speaks.
@@ -74,7 +76,7 @@ pub struct Response {
 }
 
 /// Content a proxy rejected: not sent to it again, on this stream or a later one, until the content changes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rejection {
     /// The type it was sent as.
     pub ty: ResourceType,

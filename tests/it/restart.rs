@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use envoy_types::pb::envoy::config::core::v3::Node;
+use envoy_types::pb::envoy::config::core::v3::Node as EnvoyNode;
 use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service_client::AggregatedDiscoveryServiceClient;
 use envoy_types::pb::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DeltaDiscoveryResponse};
 use tokio::sync::mpsc;
@@ -10,7 +10,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 
 use crate::rig::eventually;
-use crate::rig::serin::Serin;
+use crate::rig::serin::{Node, Serin};
 use crate::site::{self, LIMIT, STEADY, Site, assert_none_failed, rollout};
 
 /// The counters of an Envoy that show that it took something new into service.
@@ -89,6 +89,46 @@ async fn an_edit_while_the_control_plane_is_down_fails_no_request() {
     }
 }
 
+/// A restart beside a rejected cluster: Envoy would acknowledge the same content the second time, and serin would send
+/// it traffic, if it did not remember.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restart_does_not_forget_what_was_rejected() {
+    let site = Site::new();
+    let colours = site::colours().await;
+    let (blue, green) = (colours[0].1.addr, colours[1].1.addr);
+    let rollout = |cluster: &str, new: &str| rollout(cluster, &[("idle", blue), (new, green)], new, "{blueGreen: {}}");
+    site.write("shop.yaml", &rollout("{}", "good"));
+    let mut serin = site.serve().await;
+    // A delta client says what it has when it comes back. Of a state-of-the-world Envoy that has a cluster it cannot warm
+    // and asks for none, a process that has just started cannot know what it uses.
+    let proxies = site.proxies(&serin, &["delta"]).await;
+    let loads: Vec<_> = proxies.iter().map(|proxy| proxy.load(STEADY)).collect();
+    // Refused by Envoy: the minimum is above the maximum.
+    let refused = "{lb_policy: RING_HASH, ring_hash_lb_config: {minimum_ring_size: 2048, maximum_ring_size: 1024}}";
+    site.write("shop.yaml", &rollout(refused, "bad"));
+    rejected(&serin, proxies.len()).await;
+    for _ in 0..2 {
+        serin = Serin::start(serin.kill().unwrap()).await.unwrap();
+        rejected(&serin, proxies.len()).await;
+    }
+    let mark = serin.mark().await.unwrap();
+    site.write("shop.yaml", &rollout("{}", "mended"));
+    serin.converged(&mark, LIMIT).await.unwrap();
+    for (proxy, load) in proxies.iter().zip(&loads) {
+        assert_none_failed(&proxy.id, &load.tally());
+    }
+}
+
+/// Waits until so many nodes show a rejected cluster.
+async fn rejected(serin: &Serin, nodes: usize) {
+    let all = async || {
+        let fleet = serin.fleet().await?;
+        let refuses = |node: &Node| node.ty("CDS").is_some_and(|clusters| clusters.status == "NACK");
+        Ok((fleet.iter().filter(|node| refuses(node)).count() == nodes).then_some(()))
+    };
+    eventually("the rejected cluster is named", LIMIT, all).await.unwrap();
+}
+
 /// The types that an Envoy asks for, in its order, and the names it asks for (none for the wildcard).
 const TYPES: [(&str, &[&str]); 4] = [
     ("type.googleapis.com/envoy.config.cluster.v3.Cluster", &[]),
@@ -115,7 +155,11 @@ impl DeltaClient {
         let mut client = AggregatedDiscoveryServiceClient::connect(endpoint).await.unwrap();
         for (ty, names) in TYPES {
             let request = DeltaDiscoveryRequest {
-                node: Some(Node { id: "scripted".into(), user_agent_name: "envoy".into(), ..Node::default() }),
+                node: Some(EnvoyNode {
+                    id: "scripted".into(),
+                    user_agent_name: "envoy".into(),
+                    ..EnvoyNode::default()
+                }),
                 type_url: ty.into(),
                 resource_names_subscribe: names.iter().map(|&name| name.into()).collect(),
                 initial_resource_versions: held
