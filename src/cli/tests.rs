@@ -152,3 +152,15 @@ fn a_reader_that_leaves_early_is_no_error() {
         assert_eq!((code, words), (ExitCode::SUCCESS, Vec::new()), "{line:?}");
     }
 }
+
+/// clap wraps prose by itself: what is wrapped by hand as well is torn.
+#[test]
+fn no_help_is_wrapped_by_hand() {
+    for command in Cli::command().get_subcommands().chain([&Cli::command()]) {
+        let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        for line in help.lines().filter(|line| !line.is_empty()) {
+            let fits = if line.starts_with(' ') { line.chars().count() <= 80 } else { line.ends_with(['.', ':']) };
+            assert!(fits, "{}: {line}", command.get_name());
+        }
+    }
+}

@@ -25,9 +25,9 @@ const INTERVAL: Duration = Duration::from_secs(1);
 const CLEAR: &str = "\x1b[H\x1b[2J";
 
 const EXAMPLES: &str = "\
-STATUS is one of
+STATUS is one of:
   SYNCED    has acknowledged all it should have
-  STALE     was sent, or waits for, something it has not acknowledged yet; or is not connected
+  STALE     has not acknowledged yet what it was or will be sent; or is away
   NACK      rejected what it was sent; DETAIL has its own words
   NOT_SENT  asked, and was sent nothing yet
 
