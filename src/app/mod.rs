@@ -13,6 +13,7 @@
 
 mod clock;
 mod load;
+mod news;
 mod signals;
 mod tasks;
 #[cfg(test)]
@@ -31,11 +32,11 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::spawn_blocking;
 use tracing::{error, info, warn};
 
-use crate::admin::{self, Report, ResourceReport, SnapshotReport, TypeSnapshot};
+use crate::admin::{self, NodeQuery, Report, ResourceReport, SnapshotReport, TypeSnapshot};
 use crate::fleet::{self, Fleet};
 use crate::reconcile::{Effect, Input, Reconciler};
 use crate::server;
-use crate::source::{self, Reading, Source};
+use crate::source::{self, Source};
 use crate::spec::{Options, SpecSet};
 use crate::store::StateDir;
 use crate::xds::{Assign, Node, ResourceType};
@@ -112,6 +113,8 @@ impl App {
         for (flag, address) in [("--xds", xds), ("--admin", admin)] {
             refuse_plaintext(flag, address, settings.insecure_plaintext)?;
         }
+        // A directory that comes later is a typing error far more often than a plan.
+        tokio::fs::metadata(&config).await.with_context(|| format!("cannot read --config {}", config.display()))?;
         let state = StateDir::open(state)?;
         let remembered = state.load_last_good()?;
         for damage in &remembered.damaged {
@@ -180,8 +183,7 @@ impl Bound {
         let Self { xds, admin, source, loader, state, fleet, questions, world, reload, clock, .. } = self;
         let (readings, read) = watch::channel(None);
         let (specs, loaded) = watch::channel(None);
-        let first = Report { waiting: Some("the files have not been read yet".to_owned()), ..Report::default() };
-        let (reports, report) = watch::channel(Arc::new(first));
+        let (reports, report) = watch::channel(Arc::new(loader.report().clone()));
         let worlds = world.subscribe();
         let sources = admin::Sources {
             fleet: questions,
@@ -189,7 +191,7 @@ impl Bound {
                 let worlds = worlds.clone();
                 move || worlds.borrow().is_some()
             }),
-            snapshot: Arc::new(move |id, cluster| worlds.borrow().as_deref().map(|world| snapshot(world, id, cluster))),
+            snapshot: Arc::new(move |node| worlds.borrow().as_deref().map(|world| snapshot(world, node))),
             report,
             reload: Arc::clone(&reload),
             now: Arc::new(move || clock.now()),
@@ -202,7 +204,7 @@ impl Bound {
         doors.spawn("xds", xds.serve(doors.stopped()));
         rooms.spawn("admin", admin::serve(admin, sources, rooms.stopped()));
         rooms.spawn("source", endless(source.run(readings, reload, rooms.stopped())));
-        rooms.spawn("load", load(loader, state, read, specs, reports));
+        rooms.spawn("load", load(loader, state, read, specs, reports, clock));
         rooms.spawn("reconcile", endless(reconcile(reconciler, loaded, world, clock)));
         rooms.spawn("fleet", endless(keep(fleet, clock)));
 
@@ -235,19 +237,23 @@ fn refuse_plaintext(flag: &str, address: SocketAddr, insecure: bool) -> anyhow::
 async fn load(
     mut loader: Loader,
     mut state: StateDir,
-    mut readings: watch::Receiver<Option<Arc<Reading>>>,
+    mut readings: watch::Receiver<Option<source::Outcome>>,
     specs: watch::Sender<Option<Arc<SpecSet>>>,
     reports: watch::Sender<Arc<Report>>,
+    clock: Clock,
 ) -> Result<(), tokio::task::JoinError> {
     while readings.changed().await.is_ok() {
         let Some(reading) = readings.borrow_and_update().clone() else { continue };
         let outcome;
         (loader, state, outcome) = spawn_blocking(move || {
-            let outcome = loader.take(&reading);
+            let outcome = match reading {
+                Ok(reading) => loader.take(&reading, clock.calendar()),
+                Err(error) => loader.miss(&error),
+            };
             if outcome.spec.is_some()
                 && let Err(error) = state.save_last_good(&loader.texts())
             {
-                error!("{error}; a restart would not remember the files as they are now");
+                error!("{:#}; a restart would not remember the files as they are now", anyhow::Error::from(error));
             }
             (loader, state, outcome)
         })
@@ -284,6 +290,9 @@ async fn reconcile(
 async fn keep(mut messages: mpsc::Receiver<fleet::Message>, clock: Clock) {
     let mut fleet = Fleet::default();
     while let Some(message) = messages.recv().await {
+        if let fleet::Message::Event(stream, event) = &message {
+            news::tell(&fleet, *stream, event);
+        }
         fleet.handle_message(clock.now(), message);
     }
 }
@@ -294,8 +303,10 @@ async fn endless(task: impl Future<Output = ()>) -> Result<(), Infallible> {
 }
 
 /// What a node that says no more than this would get.
-fn snapshot(world: &dyn Assign, id: &str, cluster: &str) -> SnapshotReport {
-    let node = Node { id: id.to_owned(), cluster: cluster.to_owned(), ..Node::default() };
+fn snapshot(world: &dyn Assign, node: NodeQuery) -> SnapshotReport {
+    let NodeQuery { id, cluster, metadata, region, zone, sub_zone } = node;
+    let metadata = metadata.into_iter().map(|(key, value)| (key, value.into())).collect();
+    let node = Node { id, cluster, metadata, region, zone, sub_zone, ..Node::default() };
     let assignment = world.assign(&node);
     let set = |ty: ResourceType| {
         let set = assignment.snapshot.set(ty);

@@ -10,6 +10,7 @@ mod client;
 mod files;
 mod fleet;
 mod logging;
+mod node;
 mod output;
 mod render;
 mod serve;
