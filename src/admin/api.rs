@@ -1,5 +1,6 @@
 //! The documents of the API. `serin fleet` reads the same types that the pages are written from.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -89,6 +90,45 @@ impl TypeReport {
     }
 }
 
+/// Whose snapshot is asked for. What is not given is empty, as it is in a node that does not say it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NodeQuery {
+    /// `node.id`
+    pub id: String,
+    /// `node.cluster`
+    pub cluster: String,
+    /// `node.metadata`, of which only texts can be asked for.
+    pub metadata: BTreeMap<String, String>,
+    /// `node.locality.region`
+    pub region: String,
+    /// `node.locality.zone`
+    pub zone: String,
+    /// `node.locality.sub_zone`
+    pub sub_zone: String,
+}
+
+impl NodeQuery {
+    /// From the pairs of a query; `None` if one is unknown or given twice, or the id is missing.
+    pub(super) fn new(pairs: Vec<(String, String)>) -> Option<Self> {
+        let mut node = Self::default();
+        let mut given = BTreeMap::new();
+        for (key, value) in pairs {
+            if key == "metadata" {
+                let (key, value) = value.split_once('=')?;
+                node.metadata.insert(key.to_owned(), value.to_owned());
+            } else if given.insert(key, value).is_some() {
+                return None;
+            }
+        }
+        node.id = given.remove("node")?;
+        node.cluster = given.remove("cluster").unwrap_or_default();
+        node.region = given.remove("region").unwrap_or_default();
+        node.zone = given.remove("zone").unwrap_or_default();
+        node.sub_zone = given.remove("sub_zone").unwrap_or_default();
+        given.is_empty().then_some(node)
+    }
+}
+
 /// `GET /api/v1/snapshot`: what a node would get.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SnapshotReport {
@@ -124,8 +164,12 @@ pub struct ResourceReport {
 }
 
 /// `GET /api/v1/diagnostics`: how the files stand.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
+    /// When the last change of the files was taken in, RFC 3339 in UTC; `None` before the first.
+    pub loaded: Option<String>,
+    /// Why the directory itself cannot be read; what was read before goes on.
+    pub unreadable: Option<String>,
     /// What is awaited before anything is served; `None` once something is.
     pub waiting: Option<String>,
     /// Files that hold a mistake and therefore run on their last good version.
@@ -135,7 +179,7 @@ pub struct Report {
 }
 
 /// One mistake in a file.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Mistake {
     /// Path of the file.
     pub file: String,
@@ -144,7 +188,7 @@ pub struct Mistake {
     /// Column in characters, from 1.
     pub column: u32,
     /// `error` or `warning`.
-    pub severity: &'static str,
+    pub severity: String,
     /// What is wrong.
     pub message: String,
     /// The text at fault.

@@ -18,17 +18,18 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router, middleware};
-use serde::Deserialize;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use crate::fleet;
 
-pub use api::{FleetReport, Mistake, NodeReport, Report, ResourceReport, SnapshotReport, TypeReport, TypeSnapshot};
+pub use api::{
+    FleetReport, Mistake, NodeQuery, NodeReport, Report, ResourceReport, SnapshotReport, TypeReport, TypeSnapshot,
+};
 
-/// Answers what a node with that `node.id` and `node.cluster` would get; `None` before the first full load.
-pub type SnapshotOf = Arc<dyn Fn(&str, &str) -> Option<SnapshotReport> + Send + Sync>;
+/// Answers what such a node would get; `None` before the first full load.
+pub type SnapshotOf = Arc<dyn Fn(NodeQuery) -> Option<SnapshotReport> + Send + Sync>;
 
 /// What the pages are made of. Written by `app`, only read here.
 #[derive(Clone)]
@@ -110,22 +111,16 @@ async fn fleet_view(State(sources): State<Sources>) -> Result<Json<FleetReport>,
     Ok(Json(FleetReport::new(at, view, |since| sources.wall(since))))
 }
 
-/// Whose snapshot is asked for.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SnapshotQuery {
-    node: String,
-    #[serde(default)]
-    cluster: String,
-}
-
 async fn snapshot(
     State(sources): State<Sources>,
-    query: Result<Query<SnapshotQuery>, QueryRejection>,
+    query: Result<Query<Vec<(String, String)>>, QueryRejection>,
 ) -> Result<Json<SnapshotReport>, Failure> {
-    let Query(SnapshotQuery { node, cluster }) = query
-        .map_err(|_| Failure::new(StatusCode::BAD_REQUEST, "expected ?node=ID and, if it has one, &cluster=NAME"))?;
-    (sources.snapshot)(&node, &cluster)
+    let node = query.ok().and_then(|Query(pairs)| NodeQuery::new(pairs)).ok_or_else(|| {
+        let expected = "expected ?node=ID, and what else is known of the node: cluster, region, zone and sub_zone, each \
+            once, and any number of metadata=KEY=VALUE";
+        Failure::new(StatusCode::BAD_REQUEST, expected)
+    })?;
+    (sources.snapshot)(node)
         .map(Json)
         .ok_or_else(|| Failure::new(StatusCode::SERVICE_UNAVAILABLE, "nothing is served before the first full load"))
 }

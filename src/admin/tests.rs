@@ -32,7 +32,7 @@ fn server() -> Server {
     let sources = Sources {
         fleet,
         serving: Arc::new(move || is_serving.load(Ordering::Relaxed)),
-        snapshot: Arc::new(move |node, cluster| has_loaded.load(Ordering::Relaxed).then(|| snapshot_of(node, cluster))),
+        snapshot: Arc::new(move |node| has_loaded.load(Ordering::Relaxed).then(|| snapshot_of(&node))),
         report: reports,
         reload: Arc::default(),
         now: Arc::new(|| Duration::from_secs(10)),
@@ -67,8 +67,10 @@ fn one_node() -> FleetView {
     }
 }
 
-fn snapshot_of(node: &str, cluster: &str) -> SnapshotReport {
-    SnapshotReport { group: format!("{node}/{cluster}"), version: "v".to_owned(), types: vec![] }
+fn snapshot_of(node: &NodeQuery) -> SnapshotReport {
+    let NodeQuery { id, cluster, metadata, region, zone, sub_zone } = node;
+    let group = format!("{id}/{cluster} {metadata:?} {region}/{zone}/{sub_zone}");
+    SnapshotReport { group, version: "v".to_owned(), types: vec![] }
 }
 
 impl Server {
@@ -135,11 +137,13 @@ async fn a_fleet_that_is_gone_is_said_so() {
 #[tokio::test]
 async fn shows_what_a_node_would_get() {
     let server = server();
-    assert_eq!(server.json("/api/v1/snapshot?node=a%2Fb&cluster=c").await["group"], "a/b/c");
-    assert_eq!(server.json("/api/v1/snapshot?node=a").await["group"], "a/");
-    for path in ["/api/v1/snapshot", "/api/v1/snapshot?node=a&nodes=b"] {
-        let (status, body) = server.get(path).await;
-        assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert_eq!(server.json("/api/v1/snapshot?node=a%2Fb&cluster=c").await["group"], "a/b/c {} //");
+    assert_eq!(server.json("/api/v1/snapshot?node=a").await["group"], "a/ {} //");
+    let all = server.json("/api/v1/snapshot?node=a&metadata=k%3Dv%3Dw&metadata=l%3D&region=r&zone=z&sub_zone=s").await;
+    assert_eq!(all["group"], r#"a/ {"k": "v=w", "l": ""} r/z/s"#);
+    for path in ["", "?cluster=c", "?node=a&nodes=b", "?node=a&node=b", "?node=a&metadata=k"] {
+        let (status, body) = server.get(&format!("/api/v1/snapshot{path}")).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{path}");
         assert!(words(&body).contains("?node=ID"));
     }
     server.loaded.store(false, Ordering::Relaxed);
@@ -153,12 +157,12 @@ async fn shows_mistakes_and_the_files_they_hold_back() {
         file: "a.yaml".to_owned(),
         line: 3,
         column: 5,
-        severity: "error",
+        severity: "error".to_owned(),
         message: "no such version".to_owned(),
         found: "gren".to_owned(),
         help: Some("did you mean `green`?".to_owned()),
     };
-    let report = Report { waiting: None, held: vec!["a.yaml".to_owned()], mistakes: vec![mistake] };
+    let report = Report { held: vec!["a.yaml".to_owned()], mistakes: vec![mistake], ..Report::default() };
     server.report.send_replace(Arc::new(report));
     let shown = server.json("/api/v1/diagnostics").await;
     assert_eq!((&shown["held"][0], &shown["mistakes"][0]["line"]), (&"a.yaml".into(), &3.into()));

@@ -25,6 +25,13 @@ impl Clock {
         self.start.elapsed()
     }
 
+    /// What a calendar says, as RFC 3339 in UTC with milliseconds.
+    #[must_use]
+    pub fn calendar(&self) -> String {
+        let now = self.started.checked_add(self.now()).unwrap_or(self.started);
+        humantime::format_rfc3339_millis(now).to_string()
+    }
+
     /// Wall-clock time of the start.
     #[must_use]
     pub fn started(&self) -> SystemTime {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tracing::{error, info, warn};
 
 use crate::admin::{Mistake, Report};
-use crate::source::Reading;
+use crate::source::{Reading, RootError};
 use crate::spec::{self, Admission, Admitted, Diagnostic, Files, Options, Severity, SpecSet};
 
 /// What is known of the files.
@@ -18,6 +18,7 @@ pub(super) struct Loader {
     admitted: Admitted,
     /// What the last report said, so that only what is new is logged.
     told: Told,
+    report: Report,
 }
 
 #[derive(Default, PartialEq)]
@@ -44,7 +45,8 @@ impl Loader {
             }
             Admitted::default()
         });
-        Self { options, admitted, told: Told::default() }
+        let report = Report { waiting: Some("the files have not been read yet".to_owned()), ..Report::default() };
+        Self { options, admitted, told: Told::default(), report }
     }
 
     /// The documents of `files`, if they are good as a whole.
@@ -62,8 +64,22 @@ impl Loader {
         self.admitted.texts()
     }
 
-    /// Takes one reading.
-    pub(super) fn take(&mut self, reading: &Reading) -> Loaded {
+    /// How the files stand.
+    pub(super) fn report(&self) -> &Report {
+        &self.report
+    }
+
+    /// Takes in that the directory cannot be read: nothing changes but what people are told.
+    pub(super) fn miss(&mut self, error: &RootError) -> Loaded {
+        if let Some(waiting) = &mut self.report.waiting {
+            *waiting = format!("nothing is served yet: {error}");
+        }
+        self.report.unreadable = Some(error.to_string());
+        Loaded { spec: None, report: self.report.clone() }
+    }
+
+    /// Takes one reading, which was had at `at`, RFC 3339.
+    pub(super) fn take(&mut self, reading: &Reading, at: String) -> Loaded {
         let unreadable: BTreeMap<_, _> =
             reading.errors.iter().map(|(path, error)| (Arc::clone(path), error.to_string())).collect();
         let (held, diagnostics) = match spec::admit(&self.admitted, &reading.files, &unreadable, &self.options) {
@@ -83,14 +99,20 @@ impl Loader {
         if let Some(spec) = &spec {
             let rollouts = spec.files.values().map(|file| file.rollouts.len()).sum::<usize>();
             let resources = spec.files.values().map(|file| file.resources.len()).sum::<usize>();
-            info!(files = spec.files.len(), rollouts, resources, held_back = held.len(), "configuration loaded");
+            info!(files = spec.files.len(), rollouts, resources, "configuration loaded");
         }
-        let report = Report {
+        if !held.is_empty() {
+            let files = held.iter().map(|path| &**path).collect::<Vec<_>>().join(", ");
+            warn!(files, "held back, going on with what was good last");
+        }
+        self.report = Report {
+            loaded: Some(at),
+            unreadable: None,
             waiting: self.told.waiting.clone(),
             held: held.iter().map(ToString::to_string).collect(),
             mistakes: self.told.mistakes.iter().map(mistake).collect(),
         };
-        Loaded { spec, report }
+        Loaded { spec, report: self.report.clone() }
     }
 
     /// Logs what was not told before.
@@ -129,5 +151,5 @@ pub fn mistake(diagnostic: &Diagnostic) -> Mistake {
         Severity::Error => "error",
         Severity::Warning => "warning",
     };
-    Mistake { file: file.to_string(), line, column, severity, message, found, help }
+    Mistake { file: file.to_string(), line, column, severity: severity.to_owned(), message, found, help }
 }

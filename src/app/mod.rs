@@ -12,7 +12,9 @@
 //! unasked ends the process, with words: there is no half-dead server. At shutdown the streams end first, then the rest.
 
 mod clock;
+mod keep;
 mod load;
+mod news;
 mod signals;
 mod tasks;
 #[cfg(test)]
@@ -31,14 +33,14 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::spawn_blocking;
 use tracing::{error, info, warn};
 
-use crate::admin::{self, Report, ResourceReport, SnapshotReport, TypeSnapshot};
-use crate::fleet::{self, Fleet, StreamEvent};
+use crate::admin::{self, NodeQuery, Report, ResourceReport, SnapshotReport, TypeSnapshot};
+use crate::fleet;
 use crate::reconcile::{Effect, Input, Reconciler};
 use crate::server;
-use crate::source::{self, Reading, Source};
+use crate::source::{self, Source};
 use crate::spec::{Options, SpecSet};
-use crate::store::{Rejections, StateDir};
-use crate::xds::{Assign, Event, Node, ResourceType};
+use crate::store::StateDir;
+use crate::xds::{Assign, Node, ResourceType};
 use load::{Loaded, Loader};
 use tasks::Tasks;
 
@@ -112,6 +114,8 @@ impl App {
         for (flag, address) in [("--xds", xds), ("--admin", admin)] {
             refuse_plaintext(flag, address, settings.insecure_plaintext)?;
         }
+        // A directory that comes later is a typing error far more often than a plan.
+        tokio::fs::metadata(&config).await.with_context(|| format!("cannot read --config {}", config.display()))?;
         let state = StateDir::open(state)?;
         let remembered = state.load_last_good()?;
         for damage in &remembered.damaged {
@@ -180,8 +184,7 @@ impl Bound {
         let Self { xds, admin, source, loader, state, fleet, questions, world, reload, clock, .. } = self;
         let (readings, read) = watch::channel(None);
         let (specs, loaded) = watch::channel(None);
-        let first = Report { waiting: Some("the files have not been read yet".to_owned()), ..Report::default() };
-        let (reports, report) = watch::channel(Arc::new(first));
+        let (reports, report) = watch::channel(Arc::new(loader.report().clone()));
         let worlds = world.subscribe();
         let sources = admin::Sources {
             fleet: questions,
@@ -189,7 +192,7 @@ impl Bound {
                 let worlds = worlds.clone();
                 move || worlds.borrow().is_some()
             }),
-            snapshot: Arc::new(move |id, cluster| worlds.borrow().as_deref().map(|world| snapshot(world, id, cluster))),
+            snapshot: Arc::new(move |node| worlds.borrow().as_deref().map(|world| snapshot(world, node))),
             report,
             reload: Arc::clone(&reload),
             now: Arc::new(move || clock.now()),
@@ -197,16 +200,16 @@ impl Bound {
         };
 
         let rejections = state.rejections();
-        let remembered = remembered(&rejections)?;
+        let remembered = keep::remembered(&rejections)?;
         let reconciler = Reconciler::after(&[loader.restored(&state.load_before_last_good()?), loader.spec()]);
 
         let (mut doors, mut rooms) = (Tasks::new(), Tasks::new());
         doors.spawn("xds", xds.serve(doors.stopped()));
         rooms.spawn("admin", admin::serve(admin, sources, rooms.stopped()));
         rooms.spawn("source", endless(source.run(readings, reload, rooms.stopped())));
-        rooms.spawn("load", load(loader, state, read, specs, reports));
+        rooms.spawn("load", load(loader, state, read, specs, reports, clock));
         rooms.spawn("reconcile", endless(reconcile(reconciler, loaded, world, clock)));
-        rooms.spawn("fleet", endless(keep(remembered, fleet, rejections, clock)));
+        rooms.spawn("fleet", endless(keep::keep(remembered, fleet, rejections, clock)));
 
         let failure = tokio::select! {
             () = shutdown => None,
@@ -237,19 +240,23 @@ fn refuse_plaintext(flag: &str, address: SocketAddr, insecure: bool) -> anyhow::
 async fn load(
     mut loader: Loader,
     mut state: StateDir,
-    mut readings: watch::Receiver<Option<Arc<Reading>>>,
+    mut readings: watch::Receiver<Option<source::Outcome>>,
     specs: watch::Sender<Option<Arc<SpecSet>>>,
     reports: watch::Sender<Arc<Report>>,
+    clock: Clock,
 ) -> Result<(), tokio::task::JoinError> {
     while readings.changed().await.is_ok() {
         let Some(reading) = readings.borrow_and_update().clone() else { continue };
         let outcome;
         (loader, state, outcome) = spawn_blocking(move || {
-            let outcome = loader.take(&reading);
+            let outcome = match reading {
+                Ok(reading) => loader.take(&reading, clock.calendar()),
+                Err(error) => loader.miss(&error),
+            };
             if outcome.spec.is_some()
                 && let Err(error) = state.save_last_good(&loader.texts())
             {
-                error!("{error}; a restart would not remember the files as they are now");
+                error!("{:#}; a restart would not remember the files as they are now", anyhow::Error::from(error));
             }
             (loader, state, outcome)
         })
@@ -282,47 +289,16 @@ async fn reconcile(
     }
 }
 
-/// Owns the fleet, and has remembered what proxies reject.
-async fn keep(mut fleet: Fleet, mut messages: mpsc::Receiver<fleet::Message>, rejections: Rejections, clock: Clock) {
-    let rejections = Arc::new(rejections);
-    while let Some(message) = messages.recv().await {
-        let changes = matches!(
-            message,
-            fleet::Message::Event(_, StreamEvent::Session(Event::Nacked { .. } | Event::Forgiven { .. }))
-        );
-        fleet.handle_message(clock.now(), message);
-        if changes {
-            let now = serde_json::to_value(fleet.all_rejections());
-            let rejections = Arc::clone(&rejections);
-            let saved = spawn_blocking(move || anyhow::Ok(rejections.save(&now?)?)).await;
-            if let Err(error) = saved.map_err(anyhow::Error::from).flatten() {
-                error!("{error:#}; a restart would send proxies again what they have rejected");
-            }
-        }
-    }
-}
-
-/// What proxies rejected before this process; nothing, with a word, where that cannot be read.
-fn remembered(rejections: &Rejections) -> anyhow::Result<Fleet> {
-    let (remembered, damage) = rejections.load()?;
-    if let Some(damage) = damage {
-        warn!("{damage}; what proxies have rejected is forgotten");
-    }
-    let nodes: Option<_> = serde_json::from_value(remembered).unwrap_or_else(|error| {
-        warn!("{error}; what proxies have rejected is forgotten");
-        None
-    });
-    Ok(nodes.map(Fleet::after).unwrap_or_default())
-}
-
 async fn endless(task: impl Future<Output = ()>) -> Result<(), Infallible> {
     task.await;
     Ok(())
 }
 
 /// What a node that says no more than this would get.
-fn snapshot(world: &dyn Assign, id: &str, cluster: &str) -> SnapshotReport {
-    let node = Node { id: id.to_owned(), cluster: cluster.to_owned(), ..Node::default() };
+fn snapshot(world: &dyn Assign, node: NodeQuery) -> SnapshotReport {
+    let NodeQuery { id, cluster, metadata, region, zone, sub_zone } = node;
+    let metadata = metadata.into_iter().map(|(key, value)| (key, value.into())).collect();
+    let node = Node { id, cluster, metadata, region, zone, sub_zone, ..Node::default() };
     let assignment = world.assign(&node);
     let set = |ty: ResourceType| {
         let set = assignment.snapshot.set(ty);

@@ -1,7 +1,6 @@
 //! Tasks that must not end: one that does, by error, panic or by itself, ends the process.
 
 use std::any::Any;
-use std::fmt::Display;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
@@ -33,13 +32,14 @@ impl Tasks {
     }
 
     /// Starts one that ends when [`Self::stopped`] says so.
-    pub(super) fn spawn<E: Display>(
+    pub(super) fn spawn<E: Into<anyhow::Error>>(
         &mut self,
         name: &'static str,
         task: impl Future<Output = Result<(), E>> + Send + 'static,
     ) {
         // Nothing of a task that panicked is looked at again: the process ends.
-        let task = AssertUnwindSafe(async { task.await.map_err(|error| error.to_string()) }).catch_unwind();
+        let task = async { task.await.map_err(|error| format!("{:#}", error.into())) };
+        let task = AssertUnwindSafe(task).catch_unwind();
         self.running.spawn(async move { (name, task.await.unwrap_or_else(|panic| Err(words(&*panic)))) });
     }
 
@@ -81,7 +81,7 @@ mod tests {
 
     use super::*;
 
-    async fn failure(task: impl Future<Output = Result<(), String>> + Send + 'static) -> String {
+    async fn failure(task: impl Future<Output = anyhow::Result<()>> + Send + 'static) -> String {
         let mut tasks = Tasks::new();
         tasks.spawn("other", pending::<Result<(), Infallible>>());
         tasks.spawn("bad", task);
@@ -90,7 +90,10 @@ mod tests {
 
     #[tokio::test]
     async fn every_way_to_end_is_told() {
-        assert_eq!(failure(async { Err("no space".to_owned()) }).await, "the bad task failed: no space");
+        assert_eq!(
+            failure(async { Err(anyhow!("no space").context("cannot write")) }).await,
+            "the bad task failed: cannot write: no space"
+        );
         assert_eq!(failure(async { panic!("at {}", 1) }).await, "the bad task failed: panicked: at 1");
         assert_eq!(failure(async { panic!("at all") }).await, "the bad task failed: panicked: at all");
         assert_eq!(failure(async { Ok(()) }).await, "the bad task ended by itself");
@@ -103,7 +106,7 @@ mod tests {
         tasks.spawn("good", async {
             stopped.await;
             tokio::task::yield_now().await;
-            done.send(()).map_err(|()| "nobody listens")
+            done.send(()).map_err(|()| anyhow!("nobody listens"))
         });
         tasks.stop(Duration::from_secs(60)).await;
         finished.await.unwrap();

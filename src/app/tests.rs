@@ -71,7 +71,7 @@ impl Running {
     /// The names of the clusters served, once they are `expected`.
     async fn serves(&mut self, expected: &[&str]) {
         let names = |world: &World| {
-            let report = snapshot(world.as_deref()?, "any", "");
+            let report = snapshot(world.as_deref()?, NodeQuery { id: "any".to_owned(), ..NodeQuery::default() });
             let clusters = report.types.into_iter().find(|set| set.ty == "CDS")?;
             Some(clusters.resources.into_iter().map(|cluster| cluster.name).collect::<Vec<_>>())
         };
@@ -139,6 +139,27 @@ async fn what_is_taken_is_said() {
     assert!(again(elsewhere(taken)).await.contains("cannot listen for xDS on 127.0.0.1:"));
 }
 
+#[tokio::test]
+async fn a_directory_that_is_not_there_is_said_before_anything_is_taken() {
+    let house = tempfile::tempdir().unwrap();
+    let error = App::bind(settings(house.path()), Clock::start()).await.err().unwrap();
+    assert!(format!("{error:#}").contains("config: No such file or directory"), "{error:#}");
+    assert!(!house.path().join("state").exists());
+}
+
+/// A command that fails prints the whole chain: what the system says stands there once.
+#[tokio::test]
+async fn what_the_system_says_is_said_once() {
+    let house = house();
+    let bound = App::bind(settings(house.path()), Clock::start()).await.unwrap();
+    let taken = Settings { xds: bound.xds_addr(), state: house.path().join("other"), ..settings(house.path()) };
+    let no_state = Settings { state: "/dev/null/state".into(), ..settings(house.path()) };
+    for (settings, words) in [(taken, "os error 98"), (no_state, "os error 20")] {
+        let error = format!("{:#}", App::bind(settings, Clock::start()).await.err().unwrap());
+        assert_eq!(error.matches(words).count(), 1, "{error}");
+    }
+}
+
 #[test]
 fn plaintext_stays_on_this_machine() {
     for (address, local) in [
@@ -159,7 +180,7 @@ fn plaintext_stays_on_this_machine() {
 
 mod loading {
     use super::*;
-    use crate::source::FileError;
+    use crate::source::{FileError, Reading};
 
     fn reading(files: &[(&str, &str)], errors: &[(&str, FileError)]) -> Reading {
         Reading {
@@ -168,6 +189,8 @@ mod loading {
         }
     }
 
+    const AT: &str = "2026-01-02T03:04:05.000Z";
+
     fn loader() -> Loader {
         Loader::new(&BTreeMap::new(), Options::default())
     }
@@ -175,25 +198,40 @@ mod loading {
     #[test]
     fn nothing_is_in_force_before_all_is_in_order() {
         let mut loader = loader();
-        let empty = loader.take(&reading(&[], &[]));
+        let empty = loader.take(&reading(&[], &[]), AT.to_owned());
         assert!(empty.spec.is_none() && empty.report.waiting.unwrap().contains("no rollout and no resource"));
-        let half = loader.take(&reading(&[("a.yaml", ROLLOUT), ("b.yaml", "kind: [")], &[]));
+        let half = loader.take(&reading(&[("a.yaml", ROLLOUT), ("b.yaml", "kind: [")], &[]), AT.to_owned());
         assert!(half.spec.is_none() && half.report.waiting.unwrap().ends_with("these are not: b.yaml"));
-        let unread = loader.take(&reading(&[("a.yaml", ROLLOUT)], &[("b.yaml", FileError::Empty)]));
+        let unread = loader.take(&reading(&[("a.yaml", ROLLOUT)], &[("b.yaml", FileError::Empty)]), AT.to_owned());
         assert!(unread.spec.is_none() && unread.report.mistakes[0].file == "b.yaml");
-        let whole = loader.take(&reading(&[("a.yaml", ROLLOUT)], &[]));
-        assert!(whole.spec.is_some() && whole.report == Report::default());
+        let whole = loader.take(&reading(&[("a.yaml", ROLLOUT)], &[]), AT.to_owned());
+        assert!(whole.spec.is_some() && whole.report == Report { loaded: Some(AT.to_owned()), ..Report::default() });
         assert_eq!(loader.texts().keys().map(|path| &**path).collect::<Vec<_>>(), ["a.yaml"]);
     }
 
     #[test]
     fn what_cannot_be_read_stays_in_force() {
         let mut loader = loader();
-        loader.take(&reading(&[("a.yaml", ROLLOUT)], &[]));
-        let Loaded { spec, report } = loader.take(&reading(&[], &[("a.yaml", FileError::Unsettled)]));
+        loader.take(&reading(&[("a.yaml", ROLLOUT)], &[]), AT.to_owned());
+        let Loaded { spec, report } = loader.take(&reading(&[], &[("a.yaml", FileError::Unsettled)]), AT.to_owned());
         assert_eq!(spec.unwrap().files.len(), 1);
         assert_eq!(report.held, ["a.yaml"]);
         assert_eq!(report.mistakes[0].severity, "error");
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_read_is_told_and_changes_nothing() {
+        let error = crate::source::RootError { root: "conf".into(), reason: "gone".to_owned() };
+        let mut loader = loader();
+        let nothing = loader.miss(&error);
+        assert!(nothing.spec.is_none());
+        assert_eq!(nothing.report.waiting.unwrap(), "nothing is served yet: cannot read conf: gone");
+        let read = [("a.yaml", ROLLOUT)];
+        loader.take(&reading(&read, &[]), AT.to_owned());
+        let Loaded { spec, report } = loader.miss(&error);
+        assert!(spec.is_none() && loader.texts().len() == 1);
+        assert_eq!((report.waiting, report.unreadable.as_deref()), (None, Some("cannot read conf: gone")));
+        assert_eq!(loader.take(&reading(&read, &[]), AT.to_owned()).report.unreadable, None);
     }
 
     #[test]

@@ -13,8 +13,8 @@ use crate::app;
 use crate::spec::Severity;
 
 const EXAMPLES: &str = "\
-As compilers do, it writes FILE:LINE:COLUMN: error: WORDS for every mistake to standard error, and a last line that
-counts them. With -o json one document goes to standard output instead. Warnings alone are no mistakes.
+As compilers do, it writes FILE:LINE:COLUMN: error: WORDS for every mistake to standard error, and a last \
+line that counts them. With -o json one document goes to standard output instead. Warnings alone are no mistakes.
 
 Exit codes: 0 no mistake, 1 mistakes found, 2 a path does not exist or holds no file.
 

@@ -16,12 +16,17 @@ pub(super) enum LogFormat {
     Json,
 }
 
+/// The watcher of files warns of every directory that goes, which each `ConfigMap` update has it do; what follows from it
+/// is logged by `source`.
+const QUIET: &str = "notify::inotify=error";
+
 /// Sends all log lines to standard error: those that `RUST_LOG` asks for, else `info` and above.
 pub(super) fn init(format: Option<LogFormat>) -> anyhow::Result<()> {
     let filter = EnvFilter::builder()
         .with_default_directive(LevelFilter::INFO.into())
         .from_env()
-        .context("RUST_LOG is not a list of filters (e.g. `info,serin::server=debug`)")?;
+        .context("RUST_LOG is not a list of filters (e.g. `info,serin::server=debug`)")?
+        .add_directive(QUIET.parse().context("the built-in filter is none")?);
     let terminal = io::stderr().is_terminal();
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(terminal);
     let outcome = match format.unwrap_or(if terminal { LogFormat::Text } else { LogFormat::Json }) {

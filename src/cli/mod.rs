@@ -10,6 +10,7 @@ mod client;
 mod files;
 mod fleet;
 mod logging;
+mod node;
 mod output;
 mod render;
 mod serve;
@@ -24,10 +25,10 @@ use clap_complete::Shell;
 
 const EXAMPLES: &str = "\
 Examples:
-  serin check config/                                     what is wrong with these files?
-  serin serve --config config/                            serve them to a fleet
+  serin check config/             what is wrong with these files?
+  serin serve --config config/    serve them to a fleet
   serin bootstrap --id edge-1 --cluster edge > envoy.yaml && envoy -c envoy.yaml
-  serin fleet --watch                                     who has acknowledged what
+  serin fleet --watch             who has acknowledged what
 
 Exit codes: 0 done, 1 mistakes found or the answer is no, 2 wrong usage or a broken environment.";
 

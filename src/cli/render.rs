@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::Outcome;
 use super::files::FileArgs;
+use super::node::NodeArgs;
 use super::output::{Format, write_document};
 use crate::reconcile::{Effect, Input, Reconciler};
 use crate::spec::{Admitted, Severity, json};
@@ -16,12 +17,12 @@ use crate::translate::Rendered;
 use crate::xds::Node;
 
 const EXAMPLES: &str = "\
-Prints the very resources that a node of that id and cluster would be sent, in push order, as a `resources:` document.
-A rollout is shown as it is before any step. Files with mistakes print those instead, and exit with 1.
+Prints the very resources that such a node would be sent, in push order, as a `resources:` document. A rollout is shown as it is before any step. Files with mistakes print those instead, and exit with 1.
 
 Examples:
   serin render config/
-  serin render config/ --node edge-1 --cluster edge --format json | jq -r '.resources[].name'";
+  serin render config/ --node edge-1 --cluster edge --metadata tier=canary
+  serin render config/ --format json | jq -r '.resources[].name'";
 
 /// What to render, and for whom.
 #[derive(Debug, Args)]
@@ -35,9 +36,26 @@ pub(super) struct RenderArgs {
     /// node.cluster of that proxy
     #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
     cluster: String,
+    #[command(flatten)]
+    place: NodeArgs,
     /// How to print it
     #[arg(long, value_enum, default_value_t = Format::Yaml)]
     format: Format,
+}
+
+impl RenderArgs {
+    fn node(&self) -> Node {
+        let NodeArgs { metadata, region, zone, sub_zone } = self.place.clone();
+        Node {
+            id: self.node.clone(),
+            cluster: self.cluster.clone(),
+            metadata: metadata.into_iter().map(|(key, value)| (key, value.into())).collect(),
+            region: region.unwrap_or_default(),
+            zone: zone.unwrap_or_default(),
+            sub_zone: sub_zone.unwrap_or_default(),
+            ..Node::default()
+        }
+    }
 }
 
 /// Prints the resources to `out`, or the mistakes to `err`.
@@ -50,7 +68,7 @@ pub(super) fn run(args: &RenderArgs, out: &mut dyn Write, err: &mut dyn Write) -
     let admitted = Admitted::restore(&checked.files, &checked.options)
         .map_err(|mistakes| anyhow!("files without mistakes were refused: {mistakes:?}"))?;
     let spec = admitted.spec_set().into();
-    let node = Node { id: args.node.clone(), cluster: args.cluster.clone(), ..Node::default() };
+    let node = args.node();
     let mut resources = Vec::new();
     for effect in Reconciler::default().handle(Duration::ZERO, Input::Spec(spec)) {
         match effect {

@@ -12,12 +12,16 @@ use super::logging::{self, LogFormat};
 use crate::app::{App, Clock, Settings, Signals};
 
 const EXAMPLES: &str = "\
+Rollouts need ADS: the clusters made of a rollout's `endpoints:` get them over the aggregated stream, so an Envoy with a \
+stream per type (api_config_source) rejects them. `serin bootstrap` writes ADS. Without it, give each version an \
+`existingCluster:` instead.
+
 Signals: SIGHUP reads all files again; SIGINT and SIGTERM end all streams and then the process.
 RUST_LOG says what is logged, e.g. RUST_LOG=info,serin::server=debug.
 
 Examples:
   serin serve --config config/
-  serin serve --config config/ --xds 127.0.0.1:0 --log-format json     the log says which port
+  serin serve --config config/ --xds 127.0.0.1:0    the log says which port
   serin serve --config config/ --xds 0.0.0.0:18000 --insecure-plaintext";
 
 /// What cannot end in time when the process does is left behind.

@@ -98,6 +98,18 @@ fn render_prints_what_would_be_served() {
 }
 
 #[test]
+fn render_is_for_the_node_described() {
+    let selector = "nodes: {cluster: edge, metadata: {tier: canary}, locality: {region: eu, zone: a, sub_zone: x}}";
+    let (_directory, file) = directory(&GOOD.replace("spec:", &format!("spec:\n  {selector}")));
+    let mut line = vec!["render", &*file, "--node", "n", "--cluster", "edge", "--metadata", "tier=canary"];
+    line.extend(["--region", "eu", "--zone", "a", "--sub-zone"]);
+    for (sub_zone, shown) in [("x", true), ("y", false)] {
+        let ran = run(&[&*line, &[sub_zone]].concat());
+        assert_eq!((ran.code, ran.out.contains("checkout/blue")), (ExitCode::SUCCESS, shown), "{}{}", ran.out, ran.err);
+    }
+}
+
+#[test]
 fn render_of_mistakes_prints_them_instead() {
     let (_directory, file) = directory(&GOOD.replace("green: 10", "gren: 10"));
     let ran = run(&["render", &file]);
@@ -130,9 +142,9 @@ fn a_server_that_refuses_is_quoted() {
         request[0].clone()
     });
     let ran = run(&["fleet", "--server", &url]);
-    assert_eq!(server.join().unwrap(), "GET /api/v1/fleet HTTP/1.1");
+    assert_eq!(server.join().unwrap(), "GET /api/v1/diagnostics HTTP/1.1");
     assert_eq!(ran.code, ExitCode::from(2));
-    assert!(ran.err.contains("/api/v1/fleet answered 503 Service Unavailable: not now"), "{}", ran.err);
+    assert!(ran.err.contains("/api/v1/diagnostics answered 503 Service Unavailable: not now"), "{}", ran.err);
 }
 
 #[test]
@@ -150,5 +162,17 @@ fn a_reader_that_leaves_early_is_no_error() {
         let mut words = Vec::new();
         let code = Cli::parse_from(line).run(&mut Closed, &mut words);
         assert_eq!((code, words), (ExitCode::SUCCESS, Vec::new()), "{line:?}");
+    }
+}
+
+/// clap wraps prose by itself: what is wrapped by hand as well is torn.
+#[test]
+fn no_help_is_wrapped_by_hand() {
+    for command in Cli::command().get_subcommands().chain([&Cli::command()]) {
+        let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        for line in help.lines().filter(|line| !line.is_empty()) {
+            let fits = if line.starts_with(' ') { line.chars().count() <= 80 } else { line.ends_with(['.', ':']) };
+            assert!(fits, "{}: {line}", command.get_name());
+        }
     }
 }

@@ -93,7 +93,7 @@ struct Node {
     /// Oldest first; two of an aggregated client while the older one dies.
     streams: Vec<StreamId>,
     since: Duration,
-    /// The last stream that ended, and why.
+    /// The last stream that ended, and why. Holds also the types of those that ended before it.
     last: Option<(Stream, String)>,
     rejections: Vec<Rejection>,
 }
@@ -164,6 +164,24 @@ impl Fleet {
         self.nodes.get(node).map(|node| node.rejections.clone()).unwrap_or_default()
     }
 
+    /// The node whose stream this is, as long as it is open.
+    #[must_use]
+    pub fn node_of(&self, stream: StreamId) -> Option<&str> {
+        self.streams.get(&stream).map(|stream| &*stream.node)
+    }
+
+    /// Whether `node` has a stream.
+    #[must_use]
+    pub fn is_connected(&self, node: &str) -> bool {
+        self.nodes.get(node).is_some_and(|node| !node.streams.is_empty())
+    }
+
+    /// Whether `stream` is the only one that `node` has.
+    #[must_use]
+    pub fn is_last(&self, node: &str, stream: StreamId) -> bool {
+        self.nodes.get(node).is_some_and(|node| node.streams == [stream])
+    }
+
     /// What people are shown.
     #[must_use]
     pub fn view(&self) -> FleetView {
@@ -183,9 +201,9 @@ impl Fleet {
             if node.streams.is_empty() {
                 self.gone.remove(&(node.since, stream.node.clone()));
                 node.since = now;
+                node.last = None;
             }
             node.streams.push(id);
-            node.last = None;
         }
         self.count_stream(&stream, true);
         self.streams.insert(id, stream);
@@ -196,15 +214,21 @@ impl Fleet {
         self.count_stream(&stream, false);
         let Some(node) = self.nodes.get_mut(&stream.node) else { return };
         node.streams.retain(|other| *other != id);
-        if !node.streams.is_empty() {
-            return;
-        }
         for state in stream.types.iter_mut().flatten().filter(|state| state.status == Status::Synced) {
             (state.status, state.since) = (Status::Stale, now);
         }
-        node.since = now;
-        self.gone.insert((now, stream.node.clone()));
+        if let Some((before, _)) = node.last.take() {
+            for (state, left) in stream.types.iter_mut().zip(before.types) {
+                *state = state.take().or(left);
+            }
+        }
+        let name = stream.node.clone();
         node.last = Some((stream, reason));
+        if !node.streams.is_empty() {
+            return;
+        }
+        node.since = now;
+        self.gone.insert((now, name));
         while self.gone.len() > MAX_GONE
             && let Some((_, longest)) = self.gone.pop_first()
         {
@@ -300,7 +324,7 @@ impl Fleet {
             },
             connected: !node.streams.is_empty(),
             since: node.since,
-            reason: node.last.as_ref().map(|(_, reason)| reason.clone()),
+            reason: node.last.as_ref().filter(|_| node.streams.is_empty()).map(|(_, reason)| reason.clone()),
             types: ResourceType::ALL.into_iter().filter_map(|ty| Some(state(ty)?.view(ty))).collect(),
         })
     }

@@ -140,6 +140,24 @@ fn a_node_that_is_gone_is_still_shown() {
 }
 
 #[test]
+fn a_node_with_a_stream_per_type_leaves_all_of_them_behind() {
+    let mut rig = rig(1);
+    rig.settle(1, 0, CDS, "a");
+    rig.0.handle(at(1), StreamId(1), opened("n0", "default"));
+    rig.settle(1, 1, RDS, "b");
+    assert_eq!((rig.0.node_of(StreamId(1)), rig.0.is_connected("n0")), (Some("n0"), true));
+    rig.0.handle(at(2), StreamId(0), StreamEvent::Closed { reason: "first".into() });
+    assert_eq!((rig.0.view().nodes[0].reason.as_deref(), rig.0.is_connected("n0")), (None, true));
+    rig.0.handle(at(3), StreamId(1), StreamEvent::Closed { reason: "second".into() });
+    assert_eq!((rig.0.node_of(StreamId(1)), rig.0.is_connected("n0")), (None, false));
+    assert_eq!(rig.0.view().nodes[0].reason.as_deref(), Some("second"));
+    for (ty, text) in [(CDS, "a"), (RDS, "b")] {
+        let shown = rig.show("n0", ty);
+        assert_eq!((shown.status, shown.version), (Status::Stale, Some(version(text).to_string())));
+    }
+}
+
+#[test]
 fn the_newest_stream_of_a_node_speaks_for_it() {
     let mut rig = rig(1);
     rig.settle(1, 0, CDS, "a");

@@ -29,7 +29,7 @@ static ENVOY: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/envoy.bin"));
 #[derive(Debug, Error)]
 pub enum Error {
     /// The address cannot be listened on: in use, not of this machine, or not permitted.
-    #[error("cannot listen for xDS on {address}: {source}")]
+    #[error("cannot listen for xDS on {address}")]
     Listen {
         /// As configured.
         address: SocketAddr,
@@ -37,10 +37,10 @@ pub enum Error {
         source: io::Error,
     },
     /// The descriptors built into this binary cannot be served.
-    #[error("cannot set up gRPC reflection: {0}")]
+    #[error("cannot set up gRPC reflection")]
     Reflection(#[from] tonic_reflection::server::Error),
     /// The server ended by itself.
-    #[error("the gRPC server failed: {0}")]
+    #[error("the gRPC server failed")]
     Transport(#[from] tonic::transport::Error),
 }
 

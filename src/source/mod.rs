@@ -2,8 +2,8 @@
 //!
 //! What is delivered is the value of the directory, never an event: every delivered [`Reading`] is complete, differs
 //! from the one before, and stood still while it was read (the private `settle` says what that means). What could not
-//! be read is an error of its own file; as long as the root itself cannot be read nothing is delivered, so whoever
-//! listens keeps what it has. Texts are not parsed here. Driven by `app`, which spawns [`Source::run`] and wires its
+//! be read is an error of its own file; a root that itself cannot be read is told as such, for whoever listens to keep
+//! what it has. Texts are not parsed here. Driven by `app`, which spawns [`Source::run`] and wires its
 //! reload trigger to SIGHUP and `POST /reload`.
 
 mod reading;
@@ -30,6 +30,9 @@ use watch::Directories;
 /// A hint that led to nothing new doubles the wait for the next, up to this: something else writes beside the files
 /// all the time, and should not keep us reading.
 const MAX_PAUSE: Duration = Duration::from_millis(400);
+
+/// The directory as it stands, or why that is not known.
+pub type Outcome = Result<Arc<Reading>, RootError>;
 
 /// How a [`Source`] looks for changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,11 +78,11 @@ impl Source {
         }
     }
 
-    /// Puts every new reading into `readings`, until `shutdown`. The value stays as it was found, `None` at first, until
-    /// the root was read once. A notification of `reload` makes it read at once.
+    /// Puts every new reading into `readings`, and why there is none when the root cannot be read, until `shutdown`. The
+    /// value stays as it was found, `None` at first, until then. A notification of `reload` makes it read at once.
     pub async fn run(
         mut self,
-        readings: value::Sender<Option<Arc<Reading>>>,
+        readings: value::Sender<Option<Outcome>>,
         reload: Arc<Notify>,
         shutdown: impl Future<Output = ()>,
     ) {
@@ -90,8 +93,8 @@ impl Source {
             let mut pause = INTERVAL;
             loop {
                 pause = match self.gather().await {
-                    Some(reading) => {
-                        readings.send_replace(Some(reading));
+                    Some(outcome) => {
+                        readings.send_replace(Some(outcome));
                         INTERVAL
                     }
                     None => MAX_PAUSE.min(pause * 2),
@@ -118,8 +121,8 @@ impl Source {
         }
     }
 
-    /// Reads until a reading counts. `None` if it is the one already delivered, or the root could not be read.
-    async fn gather(&mut self) -> Option<Arc<Reading>> {
+    /// Reads until a reading counts. `None` if it is the one already delivered.
+    async fn gather(&mut self) -> Option<Outcome> {
         let first = self.scan().await;
         if self.settled.as_ref() == Some(&first) {
             return None;
@@ -142,24 +145,31 @@ impl Source {
     }
 
     /// Takes the scan that counts; gives what is to be delivered of it, if anything is.
-    fn settle(&mut self, scan: Scan) -> Option<Arc<Reading>> {
+    fn settle(&mut self, scan: Scan) -> Option<Outcome> {
         let before = self.settled.replace(scan.clone()).map(|before| before.reading);
         match scan.reading {
             Err(error) => {
-                if before.and_then(Result::err).as_ref() != Some(&error) {
-                    warn!(%error, "no configuration to be had; going on with what was read before");
+                if before.and_then(Result::err).as_ref() == Some(&error) {
+                    return None;
                 }
-                None
+                if self.delivered.is_some() {
+                    warn!(%error, "going on with what was read before");
+                } else {
+                    warn!(%error, "nothing was read yet");
+                }
+                Some(Err(error))
             }
             Ok(reading) => {
-                if let Some(Err(_)) = before {
+                let again = matches!(before, Some(Err(_)));
+                if again {
                     info!(root = %self.root.display(), "configuration can be read again");
                 }
                 if self.delivered.as_deref() == Some(&reading) {
-                    return None;
+                    return self.delivered.clone().filter(|_| again).map(Ok);
                 }
-                self.delivered = Some(Arc::new(reading));
-                self.delivered.clone()
+                let reading = Arc::new(reading);
+                self.delivered = Some(Arc::clone(&reading));
+                Some(Ok(reading))
             }
         }
     }

@@ -20,7 +20,7 @@ const NEVER: Duration = Duration::from_secs(24 * 3600);
 /// A source under test, on `conf` of a directory of its own.
 struct Watched {
     dir: TempDir,
-    readings: value::Receiver<Option<Arc<Reading>>>,
+    readings: value::Receiver<Option<Outcome>>,
     reload: Arc<Notify>,
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
@@ -57,8 +57,9 @@ impl Watched {
         let waiting = async {
             loop {
                 self.readings.changed().await.unwrap();
+                let outcome = self.readings.borrow_and_update().clone().expect("a reading is never taken back");
+                let Ok(reading) = outcome else { continue };
                 count += 1;
-                let reading = self.readings.borrow_and_update().clone().expect("a reading is never taken back");
                 if wanted(&reading) {
                     return reading;
                 }
@@ -207,7 +208,7 @@ async fn a_root_that_is_a_swapped_link_is_followed() {
 }
 
 #[tokio::test]
-async fn a_missing_root_says_nothing_until_it_is_there() {
+async fn a_missing_root_is_no_reading() {
     let dir = TempDir::new().unwrap();
     let mut watched = Watched::start(dir, Settings { reread_every: NEVER, events: true });
     create_dir(watched.at("conf")).unwrap();
@@ -218,7 +219,17 @@ async fn a_missing_root_says_nothing_until_it_is_there() {
     create_dir(watched.at("conf")).unwrap();
     write(watched.at("conf/r.yaml"), "2").unwrap();
     let (_, count) = watched.until(|reading| text(reading, "r.yaml") == Some("2")).await;
-    assert_eq!(count, 1, "nothing was said in between");
+    assert_eq!(count, 1, "nothing was read in between");
+}
+
+#[tokio::test]
+async fn a_root_that_goes_is_told_and_so_is_its_return() {
+    let mut watched = Watched::on_one_file().await;
+    rename(watched.at("conf"), watched.at("away")).unwrap();
+    let gone = watched.readings.wait_for(|outcome| matches!(outcome, Some(Err(_))));
+    timeout(PATIENT, gone).await.unwrap().unwrap();
+    rename(watched.at("away"), watched.at("conf")).unwrap();
+    watched.until(|reading| text(reading, "r.yaml") == Some("1")).await;
 }
 
 #[tokio::test]
@@ -253,7 +264,7 @@ async fn a_change_behind_a_link_is_seen() {
 #[tokio::test]
 async fn a_bad_file_does_not_stop_the_good_one() {
     let mut watched = Watched::on_one_file().await;
-    let before = watched.readings.borrow().clone().unwrap();
+    let before = watched.readings.borrow().clone().unwrap().unwrap();
     write(watched.at("conf/bad.yaml"), b"\xff").unwrap();
     let (reading, _) = watched.until(|reading| reading.errors.contains_key("bad.yaml")).await;
     assert!(Arc::ptr_eq(&before.files["r.yaml"], &reading.files["r.yaml"]));

@@ -93,7 +93,7 @@ impl<'a> Index<'a> {
                 match resource.kind {
                     ResourceKind::Cluster => index.clusters.entry(&resource.name).or_default().push(definition),
                     ResourceKind::RouteConfiguration => {
-                        index.routes.entry(&resource.name).or_default().push(definition)
+                        index.routes.entry(&resource.name).or_default().push(definition);
                     }
                     ResourceKind::ClusterLoadAssignment => drop(index.assignments.insert(&resource.name)),
                     _ => {}

@@ -56,7 +56,7 @@ pub enum StoreError {
         known: u32,
     },
     /// The operating system refused.
-    #[error("cannot {action} {}: {source}", path.display())]
+    #[error("cannot {action} {}", path.display())]
     Io {
         /// What was tried, e.g. `read`.
         action: &'static str,

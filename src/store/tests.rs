@@ -43,5 +43,5 @@ fn a_path_that_is_a_file_is_named() {
     let path = dir.path().join("file");
     std::fs::write(&path, "").unwrap();
     let error = StateDir::open(&path).unwrap_err().to_string();
-    assert!(error.starts_with(&format!("cannot create {}: ", path.display())), "{error}");
+    assert_eq!(error, format!("cannot create {}", path.display()));
 }

@@ -10,17 +10,22 @@ mod tests;
 use std::io::Write;
 
 use clap::{Args, ValueEnum};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::Outcome;
 use super::address::HostPort;
+use super::node::NodeArgs;
 use super::output::{Format, write_document};
 
 const EXAMPLES: &str = "\
 Examples:
   serin bootstrap --id edge-1 --cluster edge > envoy.yaml && envoy -c envoy.yaml
-  serin bootstrap --id edge-2 --cluster edge --mode sotw --xds serin.internal:18000 --admin-port 9902
-  serin bootstrap --id shop-1 --cluster shop --mode grpc > xds.json   # GRPC_XDS_BOOTSTRAP=xds.json";
+  serin bootstrap --id edge-2 --cluster edge --mode sotw --admin-port 9902
+  serin bootstrap --id edge-3 --cluster edge --xds serin.internal:18000
+  serin bootstrap --id shop-1 --cluster shop --mode grpc > xds.json
+
+A second Envoy on one machine needs an admin port of its own, and another base id: \
+`envoy -c FILE --use-dynamic-base-id`. A gRPC program finds its file by GRPC_XDS_BOOTSTRAP=xds.json.";
 
 /// What a bootstrap depends on.
 #[derive(Debug, Args)]
@@ -44,15 +49,8 @@ pub(super) struct BootstrapArgs {
     /// Port of Envoy's own admin page on 127.0.0.1 (0 picks one)
     #[arg(long, value_name = "N", default_value_t = 9901)]
     admin_port: u16,
-    /// node.metadata, one KEY=VALUE each; repeatable
-    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
-    metadata: Vec<(String, String)>,
-    /// node.locality.region
-    #[arg(long)]
-    region: Option<String>,
-    /// node.locality.zone
-    #[arg(long)]
-    zone: Option<String>,
+    #[command(flatten)]
+    node: NodeArgs,
     /// Let Envoy stream its counters and histograms to the control plane. Off by default: this serin does not take
     /// them yet, and Envoy would log a failed stream every few seconds
     #[arg(long)]
@@ -90,20 +88,17 @@ impl BootstrapArgs {
     /// The node as both kinds of bootstrap write it; what was not given is left out.
     fn node(&self) -> Value {
         let mut node = serde_json::json!({"id": self.id, "cluster": self.cluster});
-        if self.region.is_some() || self.zone.is_some() {
-            let locality = [("region", &self.region), ("zone", &self.zone)];
-            node["locality"] = locality.into_iter().filter_map(|(key, value)| Some((key, value.as_deref()?))).collect();
+        let NodeArgs { metadata, region, zone, sub_zone } = &self.node;
+        let locality: Map<String, Value> = [("region", region), ("zone", zone), ("sub_zone", sub_zone)]
+            .into_iter()
+            .filter_map(|(key, value)| Some((key.to_owned(), value.as_deref()?.into())))
+            .collect();
+        if !locality.is_empty() {
+            node["locality"] = locality.into();
         }
-        if !self.metadata.is_empty() {
-            node["metadata"] = self.metadata.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        if !metadata.is_empty() {
+            node["metadata"] = metadata.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
         }
         node
-    }
-}
-
-fn key_value(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-        _ => Err("expected KEY=VALUE".to_owned()),
     }
 }

@@ -72,9 +72,9 @@ fn the_mode_decides_the_protocol() {
 
 #[test]
 fn the_node_is_what_was_asked_for() {
-    let document = args("--id a --cluster b --metadata group=g1 --metadata k=v=w --zone z").document();
+    let document = args("--id a --cluster b --metadata group=g1 --metadata k=v=w --zone z --sub-zone s").document();
     let expected = serde_json::json!({
-        "id": "a", "cluster": "b", "locality": {"zone": "z"}, "metadata": {"group": "g1", "k": "v=w"},
+        "id": "a", "cluster": "b", "locality": {"zone": "z", "sub_zone": "s"}, "metadata": {"group": "g1", "k": "v=w"},
     });
     assert_eq!(document["node"], expected);
     assert!(args("--id a --cluster b").document()["node"].get("locality").is_none());

@@ -15,6 +15,7 @@ use clap::Args;
 use super::Outcome;
 use super::client::{Client, ServerArgs};
 use super::output::Report;
+use crate::admin;
 use crate::admin::FleetReport;
 use table::Row;
 
@@ -25,11 +26,14 @@ const INTERVAL: Duration = Duration::from_secs(1);
 const CLEAR: &str = "\x1b[H\x1b[2J";
 
 const EXAMPLES: &str = "\
-STATUS is one of
+STATUS is one of:
   SYNCED    has acknowledged all it should have
-  STALE     was sent, or waits for, something it has not acknowledged yet; or is not connected
+  STALE     has not acknowledged yet what it was or will be sent; or is away
   NACK      rejected what it was sent; DETAIL has its own words
   NOT_SENT  asked, and was sent nothing yet
+
+The last lines say when a change of the files was last taken in, and which files are held back by a mistake. An edit \
+younger than that has not reached the table.
 
 Examples:
   serin fleet
@@ -53,22 +57,22 @@ pub(super) struct FleetArgs {
 /// Prints the fleet to `out`, once or until interrupted.
 pub(super) fn run(args: &FleetArgs, out: &mut dyn Write, err: &mut dyn Write) -> anyhow::Result<Outcome> {
     let client = Client::new(&args.server);
-    let text = client.get("/api/v1/fleet")?;
+    let answer = ask(&client)?;
     if !args.watch {
         match args.output {
-            Report::Json => writeln!(out, "{text}")?,
-            Report::Text => table::write(out, &parse(&text)?)?,
+            Report::Json => writeln!(out, "{}", answer.fleet)?,
+            Report::Text => table::write(out, &answer.fleet()?, &answer.files()?)?,
         }
         return Ok(Outcome::Positive);
     }
-    let mut watch = Watch { output: args.output, redraw: io::stdout().is_terminal(), rows: None, nodes: String::new() };
-    let mut answer = Ok(text);
+    let mut watch = Watch { output: args.output, redraw: io::stdout().is_terminal(), ..Watch::default() };
+    let mut answer = Ok(answer);
     let mut reachable = true;
     loop {
         match answer {
-            Ok(text) => {
+            Ok(answer) => {
                 reachable = true;
-                watch.show(out, &text)?;
+                watch.show(out, &answer)?;
                 out.flush()?;
             }
             // It may be restarting: a watch that ends then would have to be watched itself.
@@ -79,48 +83,72 @@ pub(super) fn run(args: &FleetArgs, out: &mut dyn Write, err: &mut dyn Write) ->
             Err(_) => {}
         }
         thread::sleep(INTERVAL);
-        answer = client.get("/api/v1/fleet");
+        answer = ask(&client);
     }
 }
 
-fn parse(text: &str) -> anyhow::Result<FleetReport> {
-    serde_json::from_str(text).context("the server's answer is not a fleet as this version knows it")
+/// The pages that are shown, as the server wrote them.
+struct Answer {
+    fleet: String,
+    files: String,
+}
+
+/// The files are asked for first: what they say was so before the fleet that is shown followed it.
+fn ask(client: &Client) -> anyhow::Result<Answer> {
+    let files = client.get("/api/v1/diagnostics")?;
+    Ok(Answer { fleet: client.get("/api/v1/fleet")?, files })
+}
+
+impl Answer {
+    fn fleet(&self) -> anyhow::Result<FleetReport> {
+        serde_json::from_str(&self.fleet).context("the server's answer is not a fleet as this version knows it")
+    }
+
+    fn files(&self) -> anyhow::Result<admin::Report> {
+        serde_json::from_str(&self.files).context("the server's answer is not a report as this version knows it")
+    }
 }
 
 /// What a watch has shown last.
+#[derive(Default)]
 struct Watch {
     output: Report,
     redraw: bool,
     rows: Option<BTreeMap<(String, String), Row>>,
     nodes: String,
+    trouble: Vec<String>,
 }
 
 impl Watch {
-    fn show(&mut self, out: &mut dyn Write, text: &str) -> anyhow::Result<()> {
-        let report = parse(text)?;
+    fn show(&mut self, out: &mut dyn Write, answer: &Answer) -> anyhow::Result<()> {
+        let report = answer.fleet()?;
         match self.output {
             Report::Json => {
                 // One document per line, and only when more than the time of asking changed.
                 let nodes = serde_json::to_string(&report.nodes)?;
                 if nodes != self.nodes {
-                    writeln!(out, "{text}")?;
+                    writeln!(out, "{}", answer.fleet)?;
                     self.nodes = nodes;
                 }
             }
             Report::Text if self.redraw => {
                 out.write_all(CLEAR.as_bytes())?;
-                table::write(out, &report)?;
+                table::write(out, &report, &answer.files()?)?;
             }
-            Report::Text => self.show_changes(out, &report)?,
+            Report::Text => self.show_changes(out, &report, &answer.files()?)?,
         }
         Ok(())
     }
 
-    fn show_changes(&mut self, out: &mut dyn Write, report: &FleetReport) -> io::Result<()> {
+    fn show_changes(&mut self, out: &mut dyn Write, report: &FleetReport, files: &admin::Report) -> io::Result<()> {
         let rows: BTreeMap<_, _> = table::rows(report).into_iter().map(|row| (row.key(), row)).collect();
+        let trouble = std::mem::replace(&mut self.trouble, table::trouble(files));
         let Some(before) = self.rows.replace(rows.clone()) else {
-            return table::write(out, report);
+            return table::write(out, report, files);
         };
+        for line in self.trouble.iter().filter(|line| !trouble.contains(line)) {
+            writeln!(out, "{} {line}", report.at)?;
+        }
         for (key, row) in &rows {
             if before.get(key).is_none_or(|old| !row.same_but_for_age(old)) {
                 writeln!(out, "{} {}", report.at, row.line())?;

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use crate::admin::{FleetReport, NodeReport, TypeReport};
+use crate::admin::{FleetReport, NodeReport, Report, TypeReport};
 
 const HEADER: [&str; COLUMNS] = ["NODE", "CLUSTER", "GROUP", "TYPE", "STATUS", "VERSION", "SINCE", "DETAIL"];
 const COLUMNS: usize = 8;
@@ -18,8 +18,8 @@ pub(super) struct Row([String; COLUMNS]);
 
 impl Row {
     fn new(report: &FleetReport, node: &NodeReport, ty: Option<&TypeReport>) -> Self {
-        let detail = match (node.connected, ty.and_then(|ty| ty.error.as_deref())) {
-            (_, Some(error)) => error.to_owned(),
+        let detail = match (node.connected, ty.and_then(rejection)) {
+            (_, Some(words)) => words,
             (false, None) => match &node.reason {
                 Some(reason) => format!("disconnected: {reason}"),
                 None => "disconnected".to_owned(),
@@ -68,14 +68,55 @@ pub(super) fn rows(report: &FleetReport) -> Vec<Row> {
     rows
 }
 
-/// The whole table.
-pub(super) fn write(out: &mut dyn Write, report: &FleetReport) -> io::Result<()> {
-    if report.nodes.is_empty() {
-        return writeln!(
-            out,
-            "no proxy has connected yet (`serin bootstrap` prints what one needs to find this server)"
-        );
+/// The most resources that are named where the proxy's words name none.
+const MAX_NAMES: usize = 3;
+
+/// What was rejected: the proxy's words, and before them the resources that may be to blame if they name none.
+fn rejection(ty: &TypeReport) -> Option<String> {
+    let words = ty.error.as_deref()?;
+    let names = &ty.resources;
+    if names.is_empty() || names.iter().any(|name| words.contains(name.as_str())) {
+        return Some(words.to_owned());
     }
+    let some = names[..names.len().min(MAX_NAMES)].join(", ");
+    Some(match names.len().saturating_sub(MAX_NAMES) {
+        0 => format!("{some}: {words}"),
+        more => format!("{some} and {more} more: {words}"),
+    })
+}
+
+/// How the files stand that the fleet is to follow: what is wrong with them, one line each, nothing if all is well.
+pub(super) fn trouble(files: &Report) -> Vec<String> {
+    let unreadable = files.unreadable.iter().map(|words| format!("{words}; what was read before goes on"));
+    let waiting = files.waiting.iter().cloned();
+    let held = files.held.iter().map(|file| {
+        let mistake = files.mistakes.iter().find(|mistake| mistake.file == *file && mistake.severity == "error");
+        let words = mistake.map_or_else(
+            || "another file has a mistake".to_owned(),
+            |mistake| format!("{}:{}: {}", mistake.line, mistake.column, mistake.message),
+        );
+        format!("{file} is held back, its last good version goes on: {words}")
+    });
+    // While nothing is served, that says why.
+    let unreadable = unreadable.filter(|_| files.waiting.is_none());
+    unreadable.chain(waiting).chain(held).map(|line| printable(&line)).collect()
+}
+
+/// The whole table, and how the files stand.
+pub(super) fn write(out: &mut dyn Write, report: &FleetReport, files: &Report) -> io::Result<()> {
+    if report.nodes.is_empty() {
+        writeln!(out, "no proxy has connected yet (`serin bootstrap` prints what one needs to find this server)")?;
+    } else {
+        write_nodes(out, report)?;
+    }
+    match &files.loaded {
+        Some(loaded) => writeln!(out, "configuration loaded {} ago", age(loaded, &report.at))?,
+        None => writeln!(out, "configuration not loaded yet")?,
+    }
+    trouble(files).iter().try_for_each(|line| writeln!(out, "{line}"))
+}
+
+fn write_nodes(out: &mut dyn Write, report: &FleetReport) -> io::Result<()> {
     let rows = rows(report);
     let mut widths = HEADER.map(str::len);
     for row in &rows {
