@@ -77,15 +77,17 @@ impl Channel {
     /// Forgets rejections of content that `target` no longer has, and marks names that are gone from it.
     pub(super) fn retarget(&mut self, target: &TypeSet, generation: u64) {
         let current = |name: &str, version: Version| target.get(name).is_some_and(|r| r.version == version);
+        self.blocked_on = self.blocked_on.filter(|version| *version == target.version());
+        let blocked = self.blocked_on.is_some();
         self.rejections.retain_mut(|rejection| {
             let before = rejection.suspects.len();
             rejection.suspects.retain(|name, version| current(name, *version));
-            let after = rejection.suspects.len();
-            after > 0 && (rejection.named || after == before)
+            match rejection.suspects.len() {
+                // What only removed something is held against the whole set.
+                0 => before == 0 && blocked,
+                after => rejection.named || after == before,
+            }
         });
-        if self.blocked_on.is_some_and(|version| version != target.version()) {
-            self.blocked_on = None;
-        }
         for (name, held) in &mut self.held {
             held.vanished = match target.get(name) {
                 Some(_) => None,
@@ -127,11 +129,16 @@ impl Channel {
         self.in_flight.push_back(in_flight);
     }
 
-    /// Takes the response of that nonce, and forgets the older ones that it supersedes.
+    /// Takes the response of that nonce, and with it what older ones set: a client that answers only the newest (Envoy
+    /// does, of the state of the world) answers for those too.
     pub(super) fn answered(&mut self, nonce: &str) -> Option<InFlight> {
         let nonce: u64 = nonce.parse().ok()?;
         let index = self.in_flight.iter().position(|response| response.nonce == nonce)?;
-        self.in_flight.drain(..=index).next_back()
+        let older = |mut older: InFlight, newer: InFlight| {
+            older.set.extend(newer.set);
+            InFlight { set: older.set, ..newer }
+        };
+        self.in_flight.drain(..=index).reduce(older)
     }
 
     /// The client has what `response` carried.

@@ -120,12 +120,16 @@ impl Session {
 
     /// What to say of a name the client asked for and nobody defines.
     fn answer_unknown(&self, ty: ResourceType, name: &Arc<str>, plan: &mut Plan) {
-        match self.channel(ty).held.get(name) {
-            Some(held) => plan.changed.extend(held.body.clone()),
+        let removed = plan.removed.iter().position(|removed| removed == name);
+        match (self.channel(ty).held.get(name), removed) {
+            (Some(held), None) => plan.changed.extend(held.body.clone()),
             // A cluster warms until its endpoints come; an empty assignment ends that, silence would not.
-            None if ty == ResourceType::Endpoint => plan.changed.push(no_endpoints(name)),
-            None if self.settings().variant == Variant::Delta => plan.removed.push(Arc::clone(name)),
-            None => {}
+            (_, removed) if ty == ResourceType::Endpoint => {
+                removed.map(|index| plan.removed.remove(index));
+                plan.changed.push(no_endpoints(name));
+            }
+            (None, None) if self.settings().variant == Variant::Delta => plan.removed.push(Arc::clone(name)),
+            _ => {}
         }
     }
 

@@ -77,15 +77,18 @@ impl Session {
         }
         let before = std::mem::replace(&mut self.target, snapshot);
         if self.generation > 0 && !self.channel(ResourceType::Cluster).open {
-            self.earlier.insert(0, before);
+            self.earlier.insert(0, Arc::clone(&before));
         }
         self.generation += 1;
         for ty in ResourceType::ALL {
             let target = self.target.set(ty);
             let channel = &mut self.channels[ty.index()];
-            if channel.settled == Some(target.version()) {
+            let settled = channel.settled == Some(target.version());
+            if settled {
                 channel.caught_up = self.generation;
-            } else {
+            }
+            // A change that is taken back before anybody polled leaves a settled type to be set right.
+            if !settled || before.set(ty).version() != target.version() {
                 self.retarget(ty);
             }
         }
@@ -208,7 +211,6 @@ impl Session {
         let channel = &mut self.channels[ty.index()];
         let change = channel.subscription.replace(ty, self.settings.client, names);
         if first {
-            channel.answer_due = channel.subscription.is_wildcard();
             match held {
                 Some(set) if channel.subscription.is_only_wildcard() => {
                     set.iter().for_each(|resource| channel.adopt_named(resource, target, self.generation));
@@ -232,7 +234,8 @@ impl Session {
         let channel = &mut self.channels[ty.index()];
         let mut change = channel.subscription.update(ty, first, subscribe, unsubscribe);
         if first {
-            channel.answer_due = channel.subscription.is_wildcard() && initial.is_empty();
+            // One that comes back has its answer.
+            change.widened &= initial.is_empty();
             for (name, version) in initial {
                 let version = Version::parse(&version);
                 let name: Arc<str> = name.into();
@@ -371,8 +374,15 @@ impl Channel {
             self.held.remove(name);
             self.asked.remove(name);
         }
+        self.answer_due |= change.widened;
+        if change.narrowed {
+            self.held.retain(|name, _| self.subscription.covers(name));
+        }
         self.asked.retain(|name| self.subscription.covers(name));
         self.asked.extend(change.asked);
         self.asked.extend(change.kept_by_wildcard);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -28,6 +28,10 @@ pub(super) struct Change {
     pub(super) dropped: BTreeSet<Arc<str>>,
     /// Names the client had both by wildcard and by name and now only has by wildcard: they must be answered.
     pub(super) kept_by_wildcard: BTreeSet<Arc<str>>,
+    /// Whether the client now wants everything, and did not before: it must be answered.
+    pub(super) widened: bool,
+    /// Whether it no longer wants what it had by wildcard only.
+    pub(super) narrowed: bool,
 }
 
 impl Subscription {
@@ -61,12 +65,15 @@ impl Subscription {
         let legacy = !self.explicit && names.is_empty() && !star && has_legacy_wildcard(ty);
         // Envoy with on-demand clusters goes from the legacy wildcard to a list without `*` and still means both.
         let envoy_keeps = self.wildcard && !self.explicit && client == ClientKind::Envoy;
+        let was_wildcard = self.wildcard;
         self.wildcard = star || legacy || (envoy_keeps && !names.is_empty());
         self.explicit |= star || (!names.is_empty() && !envoy_keeps);
         let change = Change {
             asked: names.difference(&self.names).cloned().collect(),
             dropped: self.names.difference(&names).filter(|_| !self.wildcard).cloned().collect(),
             kept_by_wildcard: BTreeSet::new(),
+            widened: self.wildcard && !was_wildcard,
+            narrowed: was_wildcard && !self.wildcard,
         };
         self.names = names;
         change
@@ -80,6 +87,7 @@ impl Subscription {
         subscribe: &[String],
         unsubscribe: &[String],
     ) -> Change {
+        let was_wildcard = self.wildcard;
         if first && subscribe.is_empty() && has_legacy_wildcard(ty) {
             self.wildcard = true;
         }
@@ -96,6 +104,8 @@ impl Subscription {
         if unsubscribe.iter().any(|name| name == WILDCARD) {
             self.wildcard = false;
         }
+        change.widened = self.wildcard && !was_wildcard;
+        change.narrowed = was_wildcard && !self.wildcard;
         for name in unsubscribe.iter().filter(|name| *name != WILDCARD) {
             change.asked.remove(name.as_str());
             if let Some(name) = self.names.take(name.as_str()) {
