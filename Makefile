@@ -33,9 +33,12 @@ lint: ## fails on unformatted code and on any warning
 
 FUZZ_SECONDS := 600
 
+# No sanitizer: there is no unsafe code in the crate for it to watch.
 fuzz: $(CARGO_FUZZ) ## ten minutes of fuzzing per target (FUZZ_SECONDS), with the nightly toolchain
 	for target in $$(cargo +nightly fuzz list); do \
-		cargo +nightly fuzz run $$target -- -max_total_time=$(FUZZ_SECONDS); \
+		mkdir -p fuzz/corpus/$$target; \
+		cargo +nightly fuzz run --sanitizer none $$target fuzz/corpus/$$target fuzz/seeds/$$target \
+			-- -max_total_time=$(FUZZ_SECONDS); \
 	done
 
 $(TOOLS)/bin/cargo-nextest:
