@@ -8,6 +8,7 @@ mod channel;
 mod message;
 mod node;
 mod order;
+mod past;
 mod plan;
 mod resource;
 mod session;

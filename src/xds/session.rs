@@ -13,8 +13,8 @@ use super::channel::{Channel, Held, InFlight, Opened};
 use super::order::{self, REMOVAL_GRACE};
 use super::subscription::{Change, Subscription};
 use super::{
-    ClientKind, Event, Rejection, Request, RequestBody, Resource, ResourceType, Response, Settings, Snapshot, TypeSet,
-    Variant, Version,
+    ClientKind, Event, Rejection, Request, RequestBody, Resource, ResourceType, Response, Settings, Snapshot, Variant,
+    Version,
 };
 
 /// How many earlier snapshots are remembered. What a client still holds of them it lets go of within a few.
@@ -179,9 +179,9 @@ impl Session {
         &self.target
     }
 
-    /// The newest resource of that name that is no longer in the snapshot.
-    pub(super) fn former(&self, ty: ResourceType, name: &str) -> Option<&Arc<Resource>> {
-        self.earlier.iter().find_map(|snapshot| snapshot.set(ty).get(name))
+    /// Snapshots of the past, newest first.
+    pub(super) fn earlier(&self) -> &[Arc<Snapshot>] {
+        &self.earlier
     }
 
     pub(super) fn channel(&self, ty: ResourceType) -> &Channel {
@@ -201,17 +201,6 @@ impl Session {
 
     pub(super) fn last_opened(&self) -> Duration {
         self.last_opened
-    }
-
-    /// What a client has that names this version of a type it has all of.
-    fn recall(&self, ty: ResourceType, version: Version) -> Option<Arc<TypeSet>> {
-        let sets: Vec<&Arc<TypeSet>> =
-            std::iter::once(&self.target).chain(&self.earlier).map(|snapshot| snapshot.set(ty)).collect();
-        let known = sets.iter().find(|set| set.version() == version).map(|set| Arc::clone(set));
-        known.or_else(|| {
-            let pairs = sets.iter().flat_map(|new| sets.iter().map(move |old| new.over(old)));
-            pairs.into_iter().find(|set| set.version() == version).map(Arc::new)
-        })
     }
 
     fn subscribe_sotw(&mut self, ty: ResourceType, first: bool, version: &str, names: &[String]) {
