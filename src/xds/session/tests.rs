@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::ResourceType::{Cluster, Endpoint, Listener};
 use super::*;
-use crate::xds::Resource;
+use crate::xds::{Resource, TypeSet};
 
 const TIMEOUT: Duration = Duration::from_secs(20);
 
