@@ -7,7 +7,7 @@ use crate::spec::{Rollout, Split, Strategy, TOTAL_WEIGHT};
 pub fn split(rollout: &Rollout) -> Split {
     match &rollout.strategy {
         Strategy::Weights(split) => split.clone(),
-        Strategy::BlueGreen => Split(
+        Strategy::BlueGreen(_) | Strategy::Canary(_) => Split(
             rollout
                 .versions
                 .iter()

@@ -18,6 +18,7 @@ pub mod nodes;
 mod references;
 pub mod resources;
 mod rollout;
+mod strategy;
 pub mod suggest;
 pub mod yaml;
 
@@ -27,5 +28,9 @@ pub use diagnostic::{Diagnostic, Reporter, Severity};
 pub use document::parse_file;
 pub use model::{
     Backend, Endpoint, FileSpec, NodeIdentity, NodeSelector, Origin, Reference, Resource, ResourceKind, Role, Rollout,
-    SpecSet, Split, Strategy, TOTAL_WEIGHT, Version,
+    SpecSet, Version,
+};
+pub use strategy::{
+    Affinity, BlueGreen, Canary, Convergence, HeaderMatch, HeaderRoute, MirrorRoute, OnNack, OnTimeout, Quorum, Split,
+    Step, Strategy, StringMatch, TOTAL_WEIGHT, Traffic,
 };

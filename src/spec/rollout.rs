@@ -12,7 +12,8 @@ use std::sync::Arc;
 use prost_reflect::{DynamicMessage, FieldDescriptor, MessageDescriptor};
 
 use super::fields::{Fields, list, mapping, name};
-use super::model::{Backend, Endpoint, NodeSelector, Origin, Reference, Role, Rollout, Strategy, Version};
+use super::model::{Backend, Endpoint, NodeSelector, Origin, Reference, Role, Rollout, Version};
+use super::strategy::{Convergence, Strategy};
 use super::yaml::{Data, Entry, Node, Position};
 use super::{Reporter, descriptor, message, nodes, suggest};
 
@@ -61,7 +62,7 @@ pub(super) fn read(node: &Node, reporter: &mut Reporter, references: &mut Vec<Re
     let names: Vec<Arc<str>> = versions.iter().flatten().map(|version| version.name.clone()).collect();
     let target = spec.get("target").and_then(|node| target(node, &names, reporter));
     let strategy = strategy(&spec, &names, reporter);
-    if spec.get("target").is_none() && matches!(strategy, Some(Strategy::BlueGreen)) {
+    if spec.get("target").is_none() && matches!(strategy, Some(Strategy::BlueGreen(_))) {
         missing(&spec, "spec.target", "it is the version that should carry the traffic", reporter);
     }
 
@@ -69,7 +70,18 @@ pub(super) fn read(node: &Node, reporter: &mut Reporter, references: &mut Vec<Re
     let (versions, strategy) = (versions?, strategy?);
     let Position { line, column } = position;
     let origin = Origin { file: reporter.file().clone(), line, column };
-    (reporter.errors() == errors).then(|| Rollout { name, nodes: Arc::new(nodes), versions, target, strategy, origin })
+    (reporter.errors() == errors).then(|| Rollout {
+        name,
+        nodes: Arc::new(nodes),
+        versions,
+        target,
+        strategy,
+        convergence: Convergence::default(),
+        progress_deadline: std::time::Duration::from_secs(600),
+        progress_deadline_abort: false,
+        rollback_window: 0,
+        origin,
+    })
 }
 
 /// `metadata.name` and where it stands.
