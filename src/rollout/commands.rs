@@ -162,7 +162,8 @@ impl Machine {
         self.transition(order.actor.clone(), order.why("resumed"), |record| {
             record.hold = None;
             if rejected {
-                record.delivery.pardon();
+                record.delivery.forgive();
+                record.delivery.state = State::Pending;
             }
         });
         Ok(())
@@ -178,18 +179,22 @@ impl Machine {
             Ok(words) => format!("promoted past: {words}"),
             Err(_) => "promoted: goes on".to_owned(),
         };
+        let Record { delivery, stage, hold, .. } = &mut self.record;
+        *hold = None;
+        match (delivery.state, stage) {
+            _ if gate.is_err() => {}
+            (State::Late | State::Rejected, _) => {
+                delivery.forgive();
+                delivery.finish();
+            }
+            (_, Stage::Steps { passed, .. }) => *passed = true,
+            (_, Stage::Preview { approved, .. }) => *approved = true,
+            _ => {}
+        }
+        let next = self.next().map(|(stage, _)| stage);
         self.transition(order.actor.clone(), order.why(&why), |record| {
-            record.hold = None;
-            let Record { delivery, stage, .. } = record;
-            match (delivery.state, stage) {
-                _ if gate.is_err() => {}
-                (State::Late | State::Rejected, _) => {
-                    delivery.pardon();
-                    delivery.finish();
-                }
-                (_, Stage::Steps { passed, .. }) => *passed = true,
-                (_, Stage::Preview { approved, .. }) => *approved = true,
-                _ => {}
+            if let Some(stage) = next {
+                record.enter(stage);
             }
         });
         Ok(())

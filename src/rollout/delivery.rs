@@ -131,10 +131,9 @@ impl Delivery {
     }
 
     /// Rejections known so far are no reason to stop any more.
-    pub(super) fn pardon(&mut self) {
+    pub(super) fn forgive(&mut self) {
         let nacks = self.evidence.iter().flat_map(|evidence| &evidence.nacks);
         self.pardoned.extend(nacks.map(|nack| nack.node.clone()));
-        self.state = State::Pending;
     }
 
     pub(super) fn is_done(&self) -> bool {

@@ -67,9 +67,16 @@ impl Machine {
                 record.stage = Stage::Moving { to };
             });
         }
-        let stage = match self.spec.strategy {
-            Strategy::BlueGreen(_) => Stage::Preview { to: Arc::clone(&to), approved: false },
-            _ => Stage::Steps { to: Arc::clone(&to), entered: 0, passed: false },
+        let stage = match &self.spec.strategy {
+            Strategy::Canary(canary) => {
+                // Held, it stops before the first step; else it is there in the same transition.
+                let free = self.record.hold.is_none();
+                match (canary.steps.is_empty(), free) {
+                    (true, true) => Stage::Moving { to: Arc::clone(&to) },
+                    _ => Stage::Steps { to: Arc::clone(&to), entered: usize::from(free), passed: false },
+                }
+            }
+            _ => Stage::Preview { to: Arc::clone(&to), approved: false },
         };
         self.transition(actor, format!("{word} is {to}{superseded}"), |record| record.stage = stage);
     }

@@ -76,7 +76,7 @@ impl Machine {
     }
 
     fn new(now: Duration, record: Record, spec: Arc<Rollout>) -> Self {
-        let standing = super::status::standing(&spec, &record);
+        let standing = super::status::standing(&spec, &record, now);
         Self { spec, record, now, standing, journal: Vec::new() }
     }
 
@@ -116,17 +116,14 @@ impl Machine {
         let now = whole_millis(now);
         self.record.pass(now.saturating_sub(self.now));
         self.now = now;
-        self.standing = super::status::standing(&self.spec, &self.record);
+        self.standing = super::status::standing(&self.spec, &self.record, now);
     }
 
     /// Does what is due, and hands out what was written down.
     pub(super) fn finish(&mut self) -> Vec<Entry> {
         self.watch();
         while let Some((stage, why)) = self.next() {
-            self.transition(Actor::Engine, why, |record| match stage {
-                Stage::Stable => record.settle_on(Arc::clone(record.heading())),
-                stage => record.stage = stage,
-            });
+            self.transition(Actor::Engine, why, |record| record.enter(stage));
         }
         std::mem::take(&mut self.journal)
     }
@@ -135,6 +132,7 @@ impl Machine {
     pub(super) fn transition(&mut self, actor: Actor, why: String, change: impl FnOnce(&mut Record)) {
         let record = &mut self.record;
         let stage = record.stage.clone();
+        let was_rising = record.rising().is_some();
         let figures = record.delivery.evidence.as_ref().map(|evidence| Figures {
             converged: evidence.converged,
             nodes: evidence.nodes,
@@ -144,6 +142,10 @@ impl Machine {
         if record.stage != stage {
             record.waited = Duration::ZERO;
             record.delivery.restart();
+            if !was_rising {
+                // What was rejected before a rollout began is not its doing.
+                record.delivery.forgive();
+            }
         }
         let traffic = traffic::of(&self.spec, record);
         if traffic != record.traffic {
@@ -152,7 +154,7 @@ impl Machine {
             record.delivery = super::delivery::Delivery::default();
         }
         record.sequence += 1;
-        let mut to = super::status::standing(&self.spec, record);
+        let mut to = super::status::standing(&self.spec, record, self.now);
         if to.phase != self.standing.phase {
             record.since = self.now;
         }
@@ -235,9 +237,9 @@ impl Machine {
     }
 
     /// The stage that follows now, with the reason; `None` while something is waited for.
-    fn next(&self) -> Option<(Stage, String)> {
+    pub(super) fn next(&self) -> Option<(Stage, String)> {
         let Record { stage, delivery, waited, hold, .. } = &self.record;
-        if hold.is_some() {
+        if hold.is_some() || delivery.state == State::Rejected {
             return None;
         }
         match (stage, &self.spec.strategy) {

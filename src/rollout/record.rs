@@ -195,16 +195,18 @@ impl Record {
         self.traffic.split.0.iter().find(|(name, _)| **name == *version).map_or(0, |(_, weight)| *weight)
     }
 
-    /// All traffic is on `version`, and the fleet has it.
-    pub(super) fn settle_on(&mut self, version: Arc<str>) {
-        if self.history.last().is_none_or(|last| last.version != version) {
-            self.history.push(Past { revision: self.revision, version: Arc::clone(&version) });
-            let excess = self.history.len().saturating_sub(MAX_HISTORY);
-            self.history.drain(..excess);
+    /// Goes over to `stage`. The version that all traffic has moved to becomes the stable one.
+    pub(super) fn enter(&mut self, stage: Stage) {
+        if stage == Stage::Stable {
+            self.stable = Arc::clone(self.heading());
+            self.hold = None;
+            if self.history.last().is_none_or(|last| last.version != self.stable) {
+                self.history.push(Past { revision: self.revision, version: Arc::clone(&self.stable) });
+                let excess = self.history.len().saturating_sub(MAX_HISTORY);
+                self.history.drain(..excess);
+            }
         }
-        self.stable = version;
-        self.stage = Stage::Stable;
-        self.hold = None;
+        self.stage = stage;
     }
 }
 

@@ -92,7 +92,7 @@ impl Machine {
         record.pass(now.saturating_sub(self.now));
         let weights = record.stage == Stage::Weights;
         Status {
-            phase: phase(&self.spec, &record),
+            phase: phase(&self.spec, &record, now),
             message: message(&self.spec, &record, now),
             since: record.since,
             stable: (!weights).then(|| Arc::clone(&record.stable)),
@@ -117,7 +117,7 @@ impl Machine {
 }
 
 /// In short, for the journal.
-pub(super) fn standing(spec: &Rollout, record: &Record) -> Standing {
+pub(super) fn standing(spec: &Rollout, record: &Record, now: Duration) -> Standing {
     let at = match (&record.stage, step(spec, record)) {
         (Stage::Weights, _) => "weights of the file".to_owned(),
         (Stage::Stable, _) => format!("{} stable", record.stable),
@@ -130,7 +130,7 @@ pub(super) fn standing(spec: &Rollout, record: &Record) -> Standing {
         (Stage::Moving { to }, _) => format!("all to {to}"),
         (Stage::Aborted { to, .. }, _) => format!("{to} aborted"),
     };
-    Standing { phase: phase(spec, record), at, weights: record.traffic.split.clone() }
+    Standing { phase: phase(spec, record, now), at, weights: record.traffic.split.clone() }
 }
 
 /// Index from 1, count, and the step a canary is at; index 0 without a step before the first.
@@ -144,7 +144,7 @@ fn step<'a>(spec: &'a Rollout, record: &Record) -> Option<(usize, usize, Option<
     }
 }
 
-fn phase(spec: &Rollout, record: &Record) -> Phase {
+fn phase(spec: &Rollout, record: &Record, now: Duration) -> Phase {
     let delivery = &record.delivery;
     match &record.stage {
         Stage::Aborted { .. } => Phase::Degraded,
@@ -153,7 +153,14 @@ fn phase(spec: &Rollout, record: &Record) -> Phase {
         Stage::Weights => Phase::Progressing,
         _ if delivery.stuck => Phase::Degraded,
         _ if record.hold.is_some() || matches!(delivery.state, State::Late | State::Rejected) => Phase::Paused,
-        Stage::Preview { .. } if delivery.is_done() => Phase::Paused,
+        Stage::Preview { approved, .. } if delivery.is_done() => match &spec.strategy {
+            Strategy::BlueGreen(options)
+                if !matches!(blue_green::gate(options, now, record.waited, *approved), Gate::Open(_)) =>
+            {
+                Phase::Paused
+            }
+            _ => Phase::Progressing,
+        },
         Stage::Steps { .. } if matches!(step(spec, record), Some((_, _, Some(Step::Pause(_))))) => Phase::Paused,
         Stage::Steps { .. } | Stage::Preview { .. } | Stage::Moving { .. } => Phase::Progressing,
     }
