@@ -75,6 +75,7 @@ struct Stage {
     spec: Rollout,
     now: Duration,
     nodes: usize,
+    entries: Vec<Entry>,
     transcript: String,
 }
 
@@ -86,15 +87,16 @@ impl Stage {
 
     fn of(spec: Rollout) -> Self {
         let (machine, entries) = Machine::first_seen(START, Arc::new(spec.clone()));
-        let mut stage = Self { machine, spec, now: START, nodes: 3, transcript: String::new() };
+        let mut stage = Self { machine, spec, now: START, nodes: 3, entries: Vec::new(), transcript: String::new() };
         stage.write(&entries);
         stage.converge();
         stage
     }
 
     fn write(&mut self, entries: &[Entry]) {
+        self.entries.extend_from_slice(entries);
         for entry in entries {
-            let at = (entry.at - START).as_secs();
+            let at = entry.at.saturating_sub(START).as_secs();
             writeln!(self.transcript, "{at}s {}: {} -> {}", entry.actor, entry.why, entry.to).expect("text");
         }
     }
