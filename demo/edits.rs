@@ -51,17 +51,16 @@ impl Scene {
 
     /// One line for the end.
     pub(crate) fn summary(&self, envoys: usize, total: &Tally) -> String {
+        let requests = format!("{} requests, {} failed", total.requests, total.failed);
         let mut times = self.fleet.clone();
         times.sort();
-        let ms = |at: usize| times.get(at).map_or(0.0, |took| took.as_secs_f64() * 1e3);
+        let Some(slowest) = times.last() else { return format!("0 edits, {requests}") };
+        let median = times[times.len() / 2];
         format!(
-            "{} edits, {envoys} Envoys followed each of them (save to last ACK: median {:.0} ms, slowest {:.0} ms), \
-             {} requests, {} failed",
+            "{} edits, {envoys} Envoys followed each of them (save to last ACK: median {:.0} ms, slowest {:.0} ms), {requests}",
             times.len(),
-            ms(times.len() / 2),
-            ms(times.len().saturating_sub(1)),
-            total.requests,
-            total.failed
+            median.as_secs_f64() * 1e3,
+            slowest.as_secs_f64() * 1e3,
         )
     }
 

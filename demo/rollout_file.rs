@@ -47,8 +47,8 @@ impl RolloutFile {
             Strategy::Weights(split) => {
                 split.0.iter().find(|(name, _)| name == version).map_or(0, |(_, weight)| *weight)
             }
-            Strategy::BlueGreen if rollout.target.as_ref() == Some(version) => TOTAL_WEIGHT,
-            Strategy::BlueGreen => 0,
+            _ if rollout.target.as_ref() == Some(version) => TOTAL_WEIGHT,
+            _ => 0,
         };
         let percent = |weight: u32| 100.0 * f64::from(weight) / f64::from(TOTAL_WEIGHT);
         Ok(rollout.versions.iter().map(|version| (version.name.to_string(), percent(weight(&version.name)))).collect())

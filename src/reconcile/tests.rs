@@ -16,7 +16,11 @@ fn spec(target: &str, line: u32) -> Arc<SpecSet> {
         nodes: Arc::default(),
         versions: vec![version("blue"), version("green")],
         target: Some(target.into()),
-        strategy: Strategy::BlueGreen,
+        strategy: Strategy::BlueGreen(crate::spec::BlueGreen::default()),
+        convergence: crate::spec::Convergence::default(),
+        progress_deadline: std::time::Duration::from_secs(600),
+        progress_deadline_abort: false,
+        rollback_window: 0,
         origin: Origin { file: "a.yaml".into(), line, column: 1 },
     };
     let host = json!({"name": "v", "domains": ["*"], "routes": [

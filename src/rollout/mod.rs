@@ -1,18 +1,41 @@
-//! The state machine of a rollout. For now it decides the split of the strategies that need no engine.
+//! The engine of progressive delivery: how one rollout goes from its stable version to its target.
+//!
+//! [`Machine`] is a function of (state, input, now): the same code runs live, in tests in virtual time and in
+//! [`simulate`]. It says what traffic is wanted ([`Machine::traffic`]) and is told how the fleet stands on it
+//! ([`Evidence`]); it knows nothing of proxies, resources, files or clocks.
 
-use crate::spec::{Rollout, Split, Strategy, TOTAL_WEIGHT};
+use crate::spec::{Rollout, Split, Strategy};
 
-/// The split that a rollout's strategy asks for.
+mod blue_green;
+mod canary;
+mod commands;
+mod delivery;
+mod edits;
+mod journal;
+mod machine;
+mod record;
+pub mod simulate;
+mod status;
+mod traffic;
+mod words;
+
+pub use commands::{Command, Refusal, Verb};
+pub use delivery::{Evidence, Nack};
+pub use journal::{Actor, Entry, Figures, Standing};
+pub use machine::{Input, Machine};
+pub use record::{Record, RecordError};
+pub use status::{ConvergenceStatus, Phase, Status, StepStatus};
+
+#[cfg(test)]
+mod tests;
+
+/// The split that a rollout's strategy asks for once it is over.
 #[must_use]
 pub fn split(rollout: &Rollout) -> Split {
     match &rollout.strategy {
         Strategy::Weights(split) => split.clone(),
-        Strategy::BlueGreen => Split(
-            rollout
-                .versions
-                .iter()
-                .map(|v| (v.name.clone(), if Some(&v.name) == rollout.target.as_ref() { TOTAL_WEIGHT } else { 0 }))
-                .collect(),
-        ),
+        Strategy::BlueGreen(_) | Strategy::Canary(_) => {
+            traffic::whole(rollout, rollout.target.as_deref().unwrap_or_default())
+        }
     }
 }

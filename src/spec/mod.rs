@@ -20,6 +20,7 @@ pub mod nodes;
 mod references;
 pub mod resources;
 mod rollout;
+mod strategy;
 pub mod suggest;
 mod walk;
 mod weights;
@@ -31,5 +32,9 @@ pub use diagnostic::{Diagnostic, Reporter, Severity};
 pub use document::parse_file;
 pub use model::{
     Backend, Broken, BrokenKind, Endpoint, FileSpec, NodeIdentity, NodeSelector, Origin, Reference, Resource,
-    ResourceKind, Role, Rollout, SpecSet, Split, Strategy, TOTAL_WEIGHT, Version,
+    ResourceKind, Role, Rollout, SpecSet, Version,
+};
+pub use strategy::{
+    Affinity, BlueGreen, Canary, Convergence, HeaderMatch, HeaderRoute, MirrorRoute, OnNack, OnTimeout, Quorum, Split,
+    Step, Strategy, StringMatch, TOTAL_WEIGHT, Traffic,
 };

@@ -4,14 +4,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use prost_reflect::DynamicMessage;
 
 use super::nodes::Glob;
+use super::strategy::{Convergence, Strategy};
 use super::yaml::Position;
-
-/// Weights of one split add up to this: two decimals of a percent.
-pub const TOTAL_WEIGHT: u32 = 10_000;
 
 /// Where a document stands in its file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -209,19 +208,6 @@ pub struct Version {
     pub cluster_name: Arc<str>,
 }
 
-/// How traffic is split: parts of [`TOTAL_WEIGHT`] per version, one entry for each version in the order of the file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Split(pub Vec<(Arc<str>, u32)>);
-
-/// How traffic moves.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Strategy {
-    /// The file is the split.
-    Weights(Split),
-    /// All traffic on `target`, switched at once.
-    BlueGreen,
-}
-
 /// A service, its versions, and how traffic moves between them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rollout {
@@ -231,10 +217,18 @@ pub struct Rollout {
     pub nodes: Arc<NodeSelector>,
     /// Two or more, in the order of the file.
     pub versions: Vec<Version>,
-    /// The version that should carry the traffic; always there for [`Strategy::BlueGreen`].
+    /// The version that should carry the traffic; always there unless the strategy is [`Strategy::Weights`].
     pub target: Option<Arc<str>>,
     /// How.
     pub strategy: Strategy,
+    /// When a step counts.
+    pub convergence: Convergence,
+    /// How long a rollout may go without progress before it is reported as stuck.
+    pub progress_deadline: Duration,
+    /// Whether it is then aborted.
+    pub progress_deadline_abort: bool,
+    /// A version that was stable within so many revisions is taken back without steps; 0 switches that off.
+    pub rollback_window: u32,
     /// Where it stands.
     pub origin: Origin,
 }

@@ -12,7 +12,8 @@ use std::sync::Arc;
 use prost_reflect::{DynamicMessage, MessageDescriptor};
 
 use super::fields::{Fields, list, mapping, name};
-use super::model::{Backend, Endpoint, Origin, Reference, Rollout, Strategy, Version};
+use super::model::{Backend, Endpoint, Origin, Reference, Rollout, Version};
+use super::strategy::{Convergence, Strategy};
 use super::yaml::{Data, Entry, Node, Position};
 use super::{Reporter, descriptor, message, nodes, references, suggest, walk};
 
@@ -64,7 +65,7 @@ pub(super) fn read(node: &Node, reporter: &mut Reporter, found: &mut Vec<Referen
     let names: Vec<Arc<str>> = versions.iter().flatten().map(|version| version.name.clone()).collect();
     let target = spec.get("target").and_then(|node| target(node, &names, reporter));
     let strategy = strategy(&spec, &names, reporter);
-    if spec.get("target").is_none() && matches!(strategy, Some(Strategy::BlueGreen)) {
+    if spec.get("target").is_none() && matches!(strategy, Some(Strategy::BlueGreen(_))) {
         missing(&spec, "spec.target", "it is the version that should carry the traffic", reporter);
     }
 
@@ -72,7 +73,18 @@ pub(super) fn read(node: &Node, reporter: &mut Reporter, found: &mut Vec<Referen
     let (nodes, versions, strategy) = (nodes?, versions?, strategy?);
     let Position { line, column } = position;
     let origin = Origin { file: reporter.file().clone(), line, column };
-    (reporter.errors() == errors).then(|| Rollout { name, nodes, versions, target, strategy, origin })
+    (reporter.errors() == errors).then(|| Rollout {
+        name,
+        nodes,
+        versions,
+        target,
+        strategy,
+        convergence: Convergence::default(),
+        progress_deadline: std::time::Duration::from_secs(600),
+        progress_deadline_abort: false,
+        rollback_window: 0,
+        origin,
+    })
 }
 
 /// `metadata.name` and where it stands.

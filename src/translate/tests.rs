@@ -74,7 +74,18 @@ fn rollout(name: &str, nodes: &Arc<NodeSelector>, versions: &[(&str, &[&str])]) 
     let versions: Vec<Version> = versions.iter().map(version).collect();
     let target = Some(Arc::clone(&versions[0].name));
     let (name, nodes) = (name.into(), Arc::clone(nodes));
-    Arc::new(Rollout { name, nodes, versions, target, strategy: spec::Strategy::BlueGreen, origin: origin() })
+    Arc::new(Rollout {
+        name,
+        nodes,
+        versions,
+        target,
+        strategy: spec::Strategy::BlueGreen(spec::BlueGreen::default()),
+        convergence: spec::Convergence::default(),
+        progress_deadline: std::time::Duration::from_secs(600),
+        progress_deadline_abort: false,
+        rollback_window: 0,
+        origin: origin(),
+    })
 }
 
 fn endpoint(text: &str) -> Endpoint {

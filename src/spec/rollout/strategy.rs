@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::known_version;
 use crate::spec::Reporter;
 use crate::spec::fields::{Fields, mapping};
-use crate::spec::model::{Split, Strategy, TOTAL_WEIGHT};
+use crate::spec::strategy::{BlueGreen, Split, Strategy, TOTAL_WEIGHT};
 use crate::spec::yaml::{Data, Node};
 
 /// Options of `blueGreen` that hold the switch back or undo it: to switch at once in spite of them is no option.
@@ -47,7 +47,7 @@ pub(super) fn read(node: &Node, versions: &[Arc<str>], reporter: &mut Reporter) 
 
 fn blue_green(node: &Node, reporter: &mut Reporter) -> Option<Strategy> {
     if node.data == Data::Null {
-        return Some(Strategy::BlueGreen);
+        return Some(Strategy::BlueGreen(BlueGreen::default()));
     }
     let fields = Fields::read(node, "blueGreen", &BLUE_GREEN, reporter)?;
     for entry in fields.iter() {
@@ -55,7 +55,7 @@ fn blue_green(node: &Node, reporter: &mut Reporter) -> Option<Strategy> {
         let message = format!("{} is not supported yet", entry.key);
         reporter.error(entry.position, message, entry.key.as_str(), help);
     }
-    Some(Strategy::BlueGreen)
+    Some(Strategy::BlueGreen(BlueGreen::default()))
 }
 
 fn weights(node: &Node, versions: &[Arc<str>], reporter: &mut Reporter) -> Option<Split> {

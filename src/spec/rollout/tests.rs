@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::spec::{FileSpec, Split, document};
+use crate::spec::{BlueGreen, FileSpec, Split, document};
 
 /// A good rollout of six lines, in which tests replace one.
 const GOOD: [&str; 6] = [
@@ -75,8 +75,11 @@ spec:
 
 #[test]
 fn a_strategy_may_be_short() {
-    assert_eq!(good(&GOOD.join("\n")).strategy, Strategy::BlueGreen);
-    assert_eq!(good(&with(6, "  target: blue\n  strategy: {blueGreen: }")).strategy, Strategy::BlueGreen);
+    assert_eq!(good(&GOOD.join("\n")).strategy, Strategy::BlueGreen(BlueGreen::default()));
+    assert_eq!(
+        good(&with(6, "  target: blue\n  strategy: {blueGreen: }")).strategy,
+        Strategy::BlueGreen(BlueGreen::default())
+    );
     let rollout = good(&with(6, "  strategy: {weights: {green: 100}}"));
     let split = [("blue", 0), ("green", 10_000)].map(|(name, weight)| (Arc::from(name), weight));
     assert_eq!((rollout.strategy.clone(), rollout.target.as_ref()), (Strategy::Weights(Split(split.to_vec())), None));

@@ -1,0 +1,303 @@
+//! What people can ask of a rollout, and why it may be refused.
+//!
+//! A refused command changes nothing. A command may name the transition its sender saw last ([`Command::seen`]): if
+//! another has come since, it is refused, so that two people who promote at once pass one pause and not two.
+
+use std::sync::Arc;
+
+use super::blue_green::{self, Gate};
+use super::canary::{self, Progress};
+use super::delivery::State;
+use super::journal::{Actor, Entry};
+use super::machine::Machine;
+use super::record::{Hold, Record, Stage};
+use super::words::span;
+use crate::spec::Strategy;
+
+/// What is asked, by whom.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Command {
+    /// What.
+    pub verb: Verb,
+    /// Who asks.
+    pub actor: Arc<str>,
+    /// Why, in the actor's words.
+    pub reason: Option<String>,
+    /// The transition the actor saw last: `sequence` of [`super::Status`].
+    pub seen: Option<u64>,
+}
+
+/// The verbs of Argo Rollouts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verb {
+    /// Go no further until resumed or promoted.
+    Pause,
+    /// Go on after `Pause`, or after a rejection that was held for somebody to decide.
+    Resume,
+    /// Past the pause or gate it is at.
+    Promote,
+    /// Straight to the end: all traffic on the new version.
+    PromoteFull,
+    /// All traffic back on the stable version, at once.
+    Abort,
+    /// After an abort: from the first step again.
+    Retry,
+    /// To the version that became stable with this revision, or to the one before, whatever the file's target.
+    Undo(Option<u64>),
+}
+
+/// Why a command was not carried out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Something happened in between.
+    #[error("changed since you looked: you saw transition {seen}, now it is at {now}; look again and repeat")]
+    Stale {
+        /// What the actor saw.
+        seen: u64,
+        /// What is.
+        now: u64,
+    },
+    /// The strategy is plain weights.
+    #[error("the strategy is weights: the file is the split, edit it")]
+    NoEngine,
+    /// No rollout is under way.
+    #[error("nothing is under way: {0} is stable and carries all traffic")]
+    Idle(Arc<str>),
+    /// It was aborted.
+    #[error("the rollout to {0} was aborted: retry it, undo, or edit the file's target")]
+    Aborted(Arc<str>),
+    /// Only an aborted rollout can be tried again.
+    #[error("not aborted: retry starts an aborted rollout again")]
+    NotAborted,
+    /// All traffic is on its way back already.
+    #[error("all traffic is on its way to {0} already, which is the way back")]
+    GoingBack(Arc<str>),
+    /// It is past its last gate.
+    #[error("all traffic is on its way to {0} already")]
+    AtTheEnd(Arc<str>),
+    /// It is paused already.
+    #[error("paused already by {0}")]
+    Paused(Actor),
+    /// Nobody paused it.
+    #[error("not paused by a command{0}")]
+    NotPaused(&'static str),
+    /// It goes on by itself.
+    #[error("no pause or gate to promote past: {0}")]
+    NoGate(String),
+    /// The revision is not remembered.
+    #[error("no stable version is known from revision {revision}, known are {known}")]
+    UnknownRevision {
+        /// What was asked for.
+        revision: u64,
+        /// Which there are, in words.
+        known: String,
+    },
+    /// Only one version was ever stable.
+    #[error("no version was stable before {0}")]
+    NoPast(Arc<str>),
+    /// The version is no more.
+    #[error("{0} is not in the file any more")]
+    VersionGone(Arc<str>),
+    /// That is where it is.
+    #[error("{0} is what is rolled out already")]
+    AlreadyThere(Arc<str>),
+}
+
+impl Machine {
+    /// Carries a command out at `now`, or says why not.
+    pub fn command(&mut self, now: std::time::Duration, command: Command) -> Result<Vec<Entry>, Refusal> {
+        self.begin(now);
+        let Command { verb, actor, reason, seen } = command;
+        let sequence = self.record.sequence;
+        if let Some(seen) = seen.filter(|seen| *seen != sequence) {
+            return Err(Refusal::Stale { seen, now: sequence });
+        }
+        if self.record.stage == Stage::Weights {
+            return Err(Refusal::NoEngine);
+        }
+        let order = Order { actor: Actor::Operator(actor), reason };
+        match verb {
+            Verb::Pause => self.pause(&order)?,
+            Verb::Resume => self.resume(&order)?,
+            Verb::Promote => self.promote(&order)?,
+            Verb::PromoteFull => self.promote_full(&order)?,
+            Verb::Abort => {
+                self.under_way()?;
+                let why = order.why("by command");
+                self.abort(order.actor, why);
+            }
+            Verb::Retry => self.retry(&order)?,
+            Verb::Undo(revision) => self.undo(&order, revision)?,
+        }
+        Ok(self.finish())
+    }
+
+    /// The version on its way up, or why there is none.
+    fn under_way(&self) -> Result<Arc<str>, Refusal> {
+        match (self.record.rising(), &self.record.stage) {
+            (Some(to), _) => Ok(Arc::clone(to)),
+            (None, Stage::Aborted { to, .. }) => Err(Refusal::Aborted(Arc::clone(to))),
+            (None, Stage::Moving { to }) => Err(Refusal::GoingBack(Arc::clone(to))),
+            (None, _) => Err(Refusal::Idle(Arc::clone(&self.record.stable))),
+        }
+    }
+
+    fn pause(&mut self, order: &Order) -> Result<(), Refusal> {
+        self.under_way()?;
+        if let Some(hold) = &self.record.hold {
+            return Err(Refusal::Paused(hold.by.clone()));
+        }
+        let hold = Hold { by: order.actor.clone(), reason: order.reason.clone() };
+        self.transition(order.actor.clone(), order.why("paused"), |record| record.hold = Some(hold));
+        Ok(())
+    }
+
+    fn resume(&mut self, order: &Order) -> Result<(), Refusal> {
+        self.under_way()?;
+        let rejected = self.record.delivery.state == State::Rejected;
+        if self.record.hold.is_none() && !rejected {
+            let hint = if self.gate().is_ok() { ": promote goes past the pause it is at" } else { "" };
+            return Err(Refusal::NotPaused(hint));
+        }
+        self.transition(order.actor.clone(), order.why("resumed"), |record| {
+            record.hold = None;
+            if rejected {
+                record.delivery.forgive();
+                record.delivery.state = State::Pending;
+            }
+        });
+        Ok(())
+    }
+
+    fn promote(&mut self, order: &Order) -> Result<(), Refusal> {
+        self.under_way()?;
+        let gate = self.gate();
+        if self.record.hold.is_none() {
+            gate.clone()?;
+        }
+        let why = match &gate {
+            Ok(words) => format!("promoted past: {words}"),
+            Err(_) => "promoted: goes on".to_owned(),
+        };
+        let Record { delivery, stage, hold, .. } = &mut self.record;
+        *hold = None;
+        match (delivery.state, stage) {
+            _ if gate.is_err() => {}
+            (State::Late | State::Rejected, _) => {
+                delivery.forgive();
+                delivery.finish();
+            }
+            (_, Stage::Steps { passed, .. }) => *passed = true,
+            (_, Stage::Preview { approved, .. }) => *approved = true,
+            _ => {}
+        }
+        let next = self.next().map(|(stage, _)| stage);
+        self.transition(order.actor.clone(), order.why(&why), |record| {
+            if let Some(stage) = next {
+                record.enter(stage);
+            }
+        });
+        Ok(())
+    }
+
+    /// What `promote` would go past, in words, or why there is nothing.
+    fn gate(&self) -> Result<String, Refusal> {
+        let Record { stage, delivery, waited, .. } = &self.record;
+        match delivery.state {
+            State::Late => return Ok(delivery.awaited(&self.spec.convergence)),
+            State::Rejected => return Ok(delivery.rejection().map_or("a rejection".to_owned(), super::Nack::words)),
+            State::Pending => return Err(Refusal::NoGate(delivery.awaited(&self.spec.convergence))),
+            State::Done => {}
+        }
+        match (stage, &self.spec.strategy) {
+            (Stage::Steps { entered, passed, .. }, Strategy::Canary(canary)) => {
+                let step = entered.checked_sub(1).and_then(|index| canary.steps.get(index));
+                match step.map(|step| (step, canary::progress(step, *waited, *passed))) {
+                    Some((step, Progress::Waiting(_))) => Ok(canary::words(step)),
+                    _ => Err(Refusal::NoGate("the step is done".to_owned())),
+                }
+            }
+            (Stage::Preview { approved, .. }, Strategy::BlueGreen(options)) => {
+                match blue_green::gate(options, self.now, *waited, *approved) {
+                    Gate::Timer(left) => Ok(format!("autoPromotionSeconds, {} left", span(left))),
+                    Gate::Promotion => Ok("the preview".to_owned()),
+                    Gate::Instant(left) => Err(Refusal::NoGate(format!(
+                        "switchAt is {} away; promote --full does not wait for it",
+                        span(left)
+                    ))),
+                    Gate::Open(why) => Err(Refusal::NoGate(why)),
+                }
+            }
+            _ => Err(Refusal::AtTheEnd(Arc::clone(self.record.heading()))),
+        }
+    }
+
+    fn promote_full(&mut self, order: &Order) -> Result<(), Refusal> {
+        let to = self.under_way()?;
+        if matches!(self.record.stage, Stage::Moving { .. }) {
+            return Err(Refusal::AtTheEnd(to));
+        }
+        self.transition(order.actor.clone(), order.why("promoted straight to the end"), |record| {
+            record.hold = None;
+            record.stage = Stage::Moving { to };
+        });
+        Ok(())
+    }
+
+    fn retry(&mut self, order: &Order) -> Result<(), Refusal> {
+        let Stage::Aborted { to, .. } = &self.record.stage else { return Err(Refusal::NotAborted) };
+        let to = Arc::clone(to);
+        let word = order.why("tried again: the target");
+        self.start(to, order.actor.clone(), &word, false);
+        Ok(())
+    }
+
+    fn undo(&mut self, order: &Order, revision: Option<u64>) -> Result<(), Refusal> {
+        let to = self.undone(revision)?;
+        if to == *self.record.heading() {
+            return Err(Refusal::AlreadyThere(to));
+        }
+        if !self.spec.versions.iter().any(|version| version.name == to) {
+            return Err(Refusal::VersionGone(to));
+        }
+        self.record.revision += 1;
+        self.record.undo = Some(Arc::clone(&to)).filter(|to| Some(to) != self.record.target.as_ref());
+        let word = order.why("undone: until the file's target changes it");
+        self.start(to, order.actor.clone(), &word, true);
+        Ok(())
+    }
+
+    /// The version that `undo` leads to. While a rollout is under way or aborted, that is the stable one.
+    fn undone(&self, revision: Option<u64>) -> Result<Arc<str>, Refusal> {
+        let Record { stable, history, stage, .. } = &self.record;
+        if let Some(revision) = revision {
+            let past = history.iter().find(|past| past.revision == revision);
+            return past.map(|past| Arc::clone(&past.version)).ok_or_else(|| {
+                let known: Vec<_> =
+                    history.iter().map(|past| format!("{} ({})", past.revision, past.version)).collect();
+                Refusal::UnknownRevision { revision, known: known.join(", ") }
+            });
+        }
+        if *stage != Stage::Stable && self.record.heading() != stable {
+            return Ok(Arc::clone(stable));
+        }
+        let mut before = history.iter().rev().filter(|past| past.version != *stable);
+        before.next().map(|past| Arc::clone(&past.version)).ok_or_else(|| Refusal::NoPast(Arc::clone(stable)))
+    }
+}
+
+/// Whose order, and why.
+struct Order {
+    actor: Actor,
+    reason: Option<String>,
+}
+
+impl Order {
+    /// What is done, with the actor's reason.
+    fn why(&self, what: &str) -> String {
+        match &self.reason {
+            Some(reason) => format!("{what} ({reason})"),
+            None => what.to_owned(),
+        }
+    }
+}

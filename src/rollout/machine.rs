@@ -1,0 +1,316 @@
+//! The state machine of one rollout. No clock and no I/O: time comes in with each input, traffic and journal go out.
+//!
+//! Every change goes through [`Machine::transition`], which works the traffic out anew, counts its generation and writes
+//! the journal, so that no change goes unrecorded. Whoever drives it keeps the [`Record`] before serving the traffic,
+//! and calls again at [`Machine::next_deadline`]. Edits of the file are in `edits`, commands in `commands`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::blue_green::{self, Gate};
+use super::canary::{self, Progress};
+use super::delivery::{Evidence, State};
+use super::journal::{Actor, Entry, Figures, Standing};
+use super::record::{Record, RecordError, Stage};
+use super::traffic;
+use super::words::span;
+use crate::spec::{OnNack, OnTimeout, Rollout, Strategy, Traffic};
+
+/// What happens to a rollout. Commands come by [`Machine::command`], because they can be refused.
+#[derive(Debug, Clone)]
+pub enum Input {
+    /// Its document, after each load.
+    Spec(Arc<Rollout>),
+    /// The deadline has come, or nothing but time has passed.
+    Tick,
+    /// How the fleet stands on the traffic; about an older generation it is ignored.
+    Evidence(Evidence),
+}
+
+/// One rollout.
+#[derive(Debug, Clone)]
+pub struct Machine {
+    pub(super) spec: Arc<Rollout>,
+    pub(super) record: Record,
+    /// Time of the last input.
+    pub(super) now: Duration,
+    /// How it stood before what is being handled now.
+    standing: Standing,
+    /// What is being handled has brought about so much.
+    journal: Vec<Entry>,
+}
+
+impl Machine {
+    /// A rollout that nothing is known of: the file's target is taken as stable, nothing moves.
+    #[must_use]
+    pub fn first_seen(now: Duration, spec: Arc<Rollout>) -> (Self, Vec<Entry>) {
+        let now = whole_millis(now);
+        let target = match &spec.strategy {
+            Strategy::Weights(split) => heaviest(split.0.iter().map(|(name, weight)| (name, *weight))),
+            Strategy::Canary(_) | Strategy::BlueGreen(_) => spec.target.clone(),
+        };
+        let first = || spec.versions.first().map(|version| Arc::clone(&version.name));
+        let stable = target.or_else(first).unwrap_or_default();
+        let (stage, why) = match &spec.strategy {
+            Strategy::Weights(_) => (Stage::Weights, "seen for the first time: the file is the split".to_owned()),
+            _ => (Stage::Stable, format!("seen for the first time: the file's target {stable} is taken as stable")),
+        };
+        let traffic = Traffic::of(traffic::whole(&spec, &stable));
+        let mut record = Record::new(now, Arc::clone(&spec.name), stable, stage, traffic);
+        record.target.clone_from(&spec.target);
+        record.traffic = traffic::of(&spec, &record);
+        let mut machine = Self::new(now, record, spec);
+        machine.standing.at = "not known".into();
+        machine.transition(Actor::Engine, why, |_| {});
+        let journal = std::mem::take(&mut machine.journal);
+        (machine, journal)
+    }
+
+    /// Goes on from a record, under a document that may have changed since. Time since the record was made does not
+    /// count as waited.
+    pub fn restore(now: Duration, record: Record, spec: Arc<Rollout>) -> Result<(Self, Vec<Entry>), RecordError> {
+        record.check(&spec)?;
+        let mut machine = Self::new(whole_millis(now), record, Arc::clone(&spec));
+        let journal = machine.handle(now, Input::Spec(spec));
+        Ok((machine, journal))
+    }
+
+    fn new(now: Duration, record: Record, spec: Arc<Rollout>) -> Self {
+        let standing = super::status::standing(&spec, &record, now);
+        Self { spec, record, now, standing, journal: Vec::new() }
+    }
+
+    /// All that must survive a restart, as of the last input.
+    #[must_use]
+    pub fn record(&self) -> Record {
+        self.record.clone()
+    }
+
+    /// What is to be served.
+    #[must_use]
+    pub fn traffic(&self) -> &Traffic {
+        &self.record.traffic
+    }
+
+    /// Counts changes of the traffic; evidence names the generation it is about.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.record.generation
+    }
+
+    /// Takes one input at `now`, the wall time since the Unix epoch, of which whole milliseconds count.
+    pub fn handle(&mut self, now: Duration, input: Input) -> Vec<Entry> {
+        self.begin(now);
+        match input {
+            Input::Spec(spec) => self.edit(spec),
+            Input::Evidence(evidence) if evidence.generation == self.record.generation => {
+                self.record.delivery.learn(evidence);
+            }
+            Input::Evidence(_) | Input::Tick => {}
+        }
+        self.finish()
+    }
+
+    /// Lets the time since the last input pass. A clock that went back adds nothing.
+    pub(super) fn begin(&mut self, now: Duration) {
+        let now = whole_millis(now);
+        self.record.pass(now.saturating_sub(self.now));
+        self.now = now;
+        self.standing = super::status::standing(&self.spec, &self.record, now);
+    }
+
+    /// Does what is due, and hands out what was written down.
+    pub(super) fn finish(&mut self) -> Vec<Entry> {
+        self.watch();
+        while let Some((stage, why)) = self.next() {
+            self.transition(Actor::Engine, why, |record| record.enter(stage));
+        }
+        std::mem::take(&mut self.journal)
+    }
+
+    /// The one way in which anything changes.
+    pub(super) fn transition(&mut self, actor: Actor, why: String, change: impl FnOnce(&mut Record)) {
+        let record = &mut self.record;
+        let stage = record.stage.clone();
+        let was_rising = record.rising().is_some();
+        let figures = record.delivery.evidence.as_ref().map(|evidence| Figures {
+            converged: evidence.converged,
+            nodes: evidence.nodes,
+            waited: record.delivery.waited,
+        });
+        change(record);
+        if record.stage != stage {
+            record.waited = Duration::ZERO;
+            record.delivery.restart();
+            if !was_rising {
+                // What was rejected before a rollout began is not its doing.
+                record.delivery.forgive();
+            }
+        }
+        let traffic = traffic::of(&self.spec, record);
+        if traffic != record.traffic {
+            record.traffic = traffic;
+            record.generation += 1;
+            record.delivery = super::delivery::Delivery::default();
+        }
+        record.sequence += 1;
+        let mut to = super::status::standing(&self.spec, record, self.now);
+        if to.phase != self.standing.phase {
+            record.since = self.now;
+        }
+        std::mem::swap(&mut self.standing, &mut to);
+        self.journal.push(Entry {
+            at: self.now,
+            rollout: Arc::clone(&record.name),
+            sequence: record.sequence,
+            revision: record.revision,
+            from: to,
+            to: self.standing.clone(),
+            actor,
+            why,
+            figures,
+        });
+    }
+
+    /// Looks at how the traffic fares on the fleet. Works in every stage: a pause never blinds.
+    fn watch(&mut self) {
+        let convergence = &self.spec.convergence;
+        let rising = self.record.rising().is_some();
+        let delivery = &mut self.record.delivery;
+        if rising && let Some(nack) = delivery.rejection() {
+            let words = nack.words();
+            match convergence.on_nack {
+                OnNack::Abort => return self.abort(Actor::Engine, words),
+                OnNack::Pause if delivery.state == State::Rejected => return,
+                OnNack::Pause => {
+                    return self.transition(Actor::Engine, words, |record| record.delivery.state = State::Rejected);
+                }
+            }
+        }
+        if matches!(delivery.state, State::Done | State::Rejected) {
+            return;
+        }
+        if delivery.reached(convergence) {
+            delivery.finish();
+            let outcome = delivery.outcome();
+            if matches!(self.record.stage, Stage::Weights | Stage::Aborted { .. } | Stage::Preview { .. }) {
+                self.transition(Actor::Engine, outcome, |_| {});
+            }
+            return;
+        }
+        let awaited = delivery.awaited(convergence);
+        if rising && delivery.state == State::Pending && delivery.waited >= convergence.timeout {
+            let why = format!("not on the fleet after {}: {awaited}", span(convergence.timeout));
+            match convergence.on_timeout {
+                OnTimeout::Abort => return self.abort(Actor::Engine, why),
+                OnTimeout::Continue => {
+                    let why = format!("goes on though {why}");
+                    return self.transition(Actor::Engine, why, |record| record.delivery.finish());
+                }
+                OnTimeout::Pause => {
+                    self.transition(Actor::Engine, why, |record| record.delivery.state = State::Late);
+                }
+            }
+        }
+        if self.can_get_stuck() && self.record.delivery.idle >= self.spec.progress_deadline {
+            let why = format!("no progress for {}: {awaited}", span(self.spec.progress_deadline));
+            if self.spec.progress_deadline_abort && rising {
+                return self.abort(Actor::Engine, why);
+            }
+            self.transition(Actor::Engine, why, |record| record.delivery.stuck = true);
+        }
+    }
+
+    /// Whether lack of progress counts, and was not told yet.
+    fn can_get_stuck(&self) -> bool {
+        let Record { stage, delivery, hold, .. } = &self.record;
+        let moves = matches!(stage, Stage::Steps { .. } | Stage::Preview { .. } | Stage::Moving { .. });
+        moves && hold.is_none() && !delivery.stuck && matches!(delivery.state, State::Pending | State::Late)
+    }
+
+    /// All traffic back on the stable version, in one transition.
+    pub(super) fn abort(&mut self, actor: Actor, why: String) {
+        self.transition(actor, format!("aborted: {why}"), |record| {
+            record.hold = None;
+            record.stage = Stage::Aborted { to: Arc::clone(record.heading()), why };
+        });
+    }
+
+    /// The stage that follows now, with the reason; `None` while something is waited for.
+    pub(super) fn next(&self) -> Option<(Stage, String)> {
+        let Record { stage, delivery, waited, hold, .. } = &self.record;
+        if hold.is_some() || delivery.state == State::Rejected {
+            return None;
+        }
+        match (stage, &self.spec.strategy) {
+            (Stage::Steps { to, entered, passed }, Strategy::Canary(canary)) => {
+                if canary.steps.is_empty() {
+                    return Some((Stage::Moving { to: Arc::clone(to) }, "no steps: all at once".to_owned()));
+                }
+                let why = match entered.checked_sub(1).and_then(|index| canary.steps.get(index)) {
+                    None => "starts".to_owned(),
+                    Some(_) if !delivery.is_done() => return None,
+                    Some(step) => match canary::progress(step, *waited, *passed) {
+                        Progress::Delivered => delivery.outcome(),
+                        Progress::Over(why) => why,
+                        Progress::Waiting(_) => return None,
+                    },
+                };
+                let to = Arc::clone(to);
+                Some(if *entered < canary.steps.len() {
+                    (Stage::Steps { to, entered: entered + 1, passed: false }, why)
+                } else {
+                    (Stage::Moving { to }, format!("{why}; all steps are done"))
+                })
+            }
+            (Stage::Preview { to, approved }, Strategy::BlueGreen(options)) if delivery.is_done() => {
+                match blue_green::gate(options, self.now, *waited, *approved) {
+                    Gate::Open(why) => Some((Stage::Moving { to: Arc::clone(to) }, format!("switch: {why}"))),
+                    Gate::Timer(_) | Gate::Promotion | Gate::Instant(_) => None,
+                }
+            }
+            (Stage::Moving { .. }, _) if delivery.is_done() => Some((Stage::Stable, delivery.outcome())),
+            _ => None,
+        }
+    }
+
+    /// When something is due by itself, as wall time; `None` when only an input can move it.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Duration> {
+        let Record { stage, delivery, waited, hold, .. } = &self.record;
+        let convergence = &self.spec.convergence;
+        let timeout = (self.record.rising().is_some() && delivery.state == State::Pending)
+            .then(|| convergence.timeout.saturating_sub(delivery.waited));
+        let stuck = self.can_get_stuck().then(|| self.spec.progress_deadline.saturating_sub(delivery.idle));
+        let gate = match (stage, &self.spec.strategy) {
+            _ if hold.is_some() || !delivery.is_done() => None,
+            (Stage::Steps { entered, passed, .. }, Strategy::Canary(canary)) => {
+                let step = entered.checked_sub(1).and_then(|index| canary.steps.get(index));
+                match step.map(|step| canary::progress(step, *waited, *passed)) {
+                    Some(Progress::Waiting(left)) => left,
+                    _ => None,
+                }
+            }
+            (Stage::Preview { approved, .. }, Strategy::BlueGreen(options)) => {
+                match blue_green::gate(options, self.now, *waited, *approved) {
+                    Gate::Timer(left) | Gate::Instant(left) => Some(left),
+                    Gate::Open(_) | Gate::Promotion => None,
+                }
+            }
+            _ => None,
+        };
+        let left = [timeout, stuck, gate].into_iter().flatten().min()?;
+        Some(self.now + whole_millis(left + Duration::from_nanos(999_999)))
+    }
+}
+
+/// Records keep whole milliseconds, so no finer time may have an effect.
+fn whole_millis(time: Duration) -> Duration {
+    Duration::new(time.as_secs(), time.subsec_millis() * 1_000_000)
+}
+
+/// The version with the largest weight; of equals the first.
+pub(super) fn heaviest<'a>(split: impl Iterator<Item = (&'a Arc<str>, u32)>) -> Option<Arc<str>> {
+    let heavier = |best: (&'a Arc<str>, u32), next: (&'a Arc<str>, u32)| if next.1 > best.1 { next } else { best };
+    split.reduce(heavier).map(|(name, _)| Arc::clone(name))
+}

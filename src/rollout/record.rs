@@ -1,0 +1,226 @@
+//! What a rollout must not forget: its whole state, as one JSON value that the store keeps.
+//!
+//! The record is the state, not a copy of it: [`super::Machine`] works on it, so nothing can be missing from it. Time
+//! waited is kept as time accumulated up to the last input, never as an instant to wait for: a process that was down, or
+//! a clock that jumps, can lengthen a pause but not cut it short.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::delivery::Delivery;
+use super::journal::Actor;
+use crate::spec::{Rollout, TOTAL_WEIGHT, Traffic};
+
+/// The layout written today. A record of another layout is not guessed at.
+const SCHEMA: u32 = 1;
+
+/// How many stable versions are remembered: what `undo` can go back to.
+const MAX_HISTORY: usize = 50;
+
+/// The whole state of one rollout.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Record {
+    schema: u32,
+    pub(super) name: Arc<str>,
+    /// How many transitions there were.
+    pub(super) sequence: u64,
+    /// How often what is rolled out has changed, from 1.
+    pub(super) revision: u64,
+    /// The version to go back to. With plain weights: the heaviest.
+    pub(super) stable: Arc<str>,
+    /// The file's target when it was last read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) target: Option<Arc<str>>,
+    /// Stands in for the target until the file's target changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) undo: Option<Arc<str>>,
+    pub(super) stage: Stage,
+    /// Time in this stage and step; in a preview only from when the fleet has it.
+    #[serde(with = "millis")]
+    pub(super) waited: Duration,
+    /// When the phase last changed.
+    #[serde(with = "millis")]
+    pub(super) since: Duration,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) hold: Option<Hold>,
+    /// Counts changes of `traffic`, from 1.
+    pub(super) generation: u64,
+    /// What was last served.
+    pub(super) traffic: Traffic,
+    pub(super) delivery: Delivery,
+    /// The versions that became stable, oldest first.
+    pub(super) history: Vec<Past>,
+}
+
+/// Where a rollout is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum Stage {
+    /// The file is the split.
+    Weights,
+    /// All traffic on the stable version.
+    Stable,
+    /// A canary that has entered so many of its steps; the last of them is the one it is at.
+    #[serde(rename_all = "camelCase")]
+    Steps {
+        to: Arc<str>,
+        entered: usize,
+        /// Somebody promoted past the pause it is at.
+        passed: bool,
+    },
+    /// Blue-green before the switch.
+    Preview {
+        to: Arc<str>,
+        /// Somebody promoted it.
+        approved: bool,
+    },
+    /// All traffic on its way to one version, which is stable once the fleet has it; the way back too.
+    Moving { to: Arc<str> },
+    /// All traffic back on the stable version, though the file asks for another.
+    Aborted { to: Arc<str>, why: String },
+}
+
+/// Stopped by a command.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Hold {
+    pub(super) by: Actor,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) reason: Option<String>,
+}
+
+/// A version that became stable.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Past {
+    pub(super) revision: u64,
+    pub(super) version: Arc<str>,
+}
+
+/// Why a record cannot be gone on with.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RecordError {
+    /// Written by another release.
+    #[error("record of layout {0}, this release reads layout {SCHEMA}")]
+    Schema(u32),
+    /// Of another rollout.
+    #[error("record of rollout {found}, not of {expected}")]
+    Name {
+        /// Whose it is.
+        found: Arc<str>,
+        /// Whose it should be.
+        expected: Arc<str>,
+    },
+    /// Its parts contradict each other.
+    #[error("damaged record: {0}")]
+    Damaged(&'static str),
+}
+
+impl Record {
+    /// Of a rollout that nothing is known of: `stable` is taken as stable.
+    pub(super) fn new(now: Duration, name: Arc<str>, stable: Arc<str>, stage: Stage, traffic: Traffic) -> Self {
+        Self {
+            schema: SCHEMA,
+            name,
+            sequence: 0,
+            revision: 1,
+            history: vec![Past { revision: 1, version: Arc::clone(&stable) }],
+            stable,
+            target: None,
+            undo: None,
+            stage,
+            waited: Duration::ZERO,
+            since: now,
+            hold: None,
+            generation: 1,
+            traffic,
+            delivery: Delivery::default(),
+        }
+    }
+
+    /// The rollout it belongs to.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether `spec` can be gone on with from here.
+    pub(super) fn check(&self, spec: &Rollout) -> Result<(), RecordError> {
+        if self.schema != SCHEMA {
+            return Err(RecordError::Schema(self.schema));
+        }
+        if self.name != spec.name {
+            return Err(RecordError::Name { found: Arc::clone(&self.name), expected: Arc::clone(&spec.name) });
+        }
+        let total: u64 = self.traffic.split.0.iter().map(|(_, weight)| u64::from(*weight)).sum();
+        if total != u64::from(TOTAL_WEIGHT) {
+            return Err(RecordError::Damaged("weights do not add up to 100"));
+        }
+        if self.history.is_empty() || self.generation == 0 || self.revision == 0 {
+            return Err(RecordError::Damaged("it has no beginning"));
+        }
+        Ok(())
+    }
+
+    /// Lets time pass. A preview counts from when the fleet has it.
+    pub(super) fn pass(&mut self, time: Duration) {
+        if !matches!(self.stage, Stage::Preview { .. }) || self.delivery.is_done() {
+            self.waited += time;
+        }
+        self.delivery.pass(time, self.hold.is_some());
+    }
+
+    /// The version that carries the traffic when all goes well.
+    pub(super) fn heading(&self) -> &Arc<str> {
+        match &self.stage {
+            Stage::Weights | Stage::Stable => &self.stable,
+            Stage::Steps { to, .. } | Stage::Preview { to, .. } | Stage::Moving { to } | Stage::Aborted { to, .. } => {
+                to
+            }
+        }
+    }
+
+    /// The version under way to take the stable one's place.
+    pub(super) fn rising(&self) -> Option<&Arc<str>> {
+        match &self.stage {
+            Stage::Steps { to, .. } | Stage::Preview { to, .. } => Some(to),
+            Stage::Moving { to } if *to != self.stable => Some(to),
+            Stage::Weights | Stage::Stable | Stage::Moving { .. } | Stage::Aborted { .. } => None,
+        }
+    }
+
+    /// The share of a version in the split in force, in parts of [`TOTAL_WEIGHT`].
+    pub(super) fn weight(&self, version: &str) -> u32 {
+        self.traffic.split.0.iter().find(|(name, _)| **name == *version).map_or(0, |(_, weight)| *weight)
+    }
+
+    /// Goes over to `stage`. The version that all traffic has moved to becomes the stable one.
+    pub(super) fn enter(&mut self, stage: Stage) {
+        if stage == Stage::Stable {
+            self.stable = Arc::clone(self.heading());
+            self.hold = None;
+            if self.history.last().is_none_or(|last| last.version != self.stable) {
+                self.history.push(Past { revision: self.revision, version: Arc::clone(&self.stable) });
+                let excess = self.history.len().saturating_sub(MAX_HISTORY);
+                self.history.drain(..excess);
+            }
+        }
+        self.stage = stage;
+    }
+}
+
+/// Times as whole milliseconds: exact, because the engine takes no smaller ones in.
+pub(super) mod millis {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(in crate::rollout) fn serialize<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    pub(in crate::rollout) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        u64::deserialize(deserializer).map(Duration::from_millis)
+    }
+}

@@ -1,0 +1,240 @@
+//! How a rollout stands, for people and the API: a view worked out when asked for, never stored.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::blue_green::{self, Gate};
+use super::canary::{self, Progress};
+use super::delivery::{Delivery, State};
+use super::journal::Standing;
+use super::machine::Machine;
+use super::record::{Record, Stage, millis};
+use super::words::span;
+use crate::spec::{Rollout, Split, Step, Strategy};
+
+/// The phases of Argo Rollouts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Phase {
+    /// All traffic is where the file wants it.
+    Healthy,
+    /// It moves, or the fleet is following.
+    Progressing,
+    /// It waits for time to pass, for somebody, or for proxies that are late.
+    Paused,
+    /// Aborted, or without progress for too long.
+    Degraded,
+}
+
+/// All that people are shown of a rollout.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its phase.
+    pub phase: Phase,
+    /// What is awaited, or why it is as it is.
+    pub message: String,
+    /// When the phase began: milliseconds since the Unix epoch.
+    #[serde(with = "millis")]
+    pub since: Duration,
+    /// The version to go back to; none with plain weights.
+    pub stable: Option<Arc<str>>,
+    /// The version that is to be stable: the file's target, or what `undo` put in its place.
+    pub target: Option<Arc<str>>,
+    /// Whether `undo` overrides the file's target.
+    pub undone: bool,
+    /// How often what is rolled out has changed.
+    pub revision: u64,
+    /// How many transitions there were; see [`super::Command::seen`].
+    pub sequence: u64,
+    /// The step it is at.
+    pub step: Option<StepStatus>,
+    /// The split asked of the fleet.
+    pub weights: Split,
+    /// How the fleet stands on it, as far as it is known.
+    pub convergence: Option<ConvergenceStatus>,
+}
+
+/// The step a canary is at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StepStatus {
+    /// Which, from 1.
+    pub index: usize,
+    /// Of how many.
+    pub of: usize,
+    /// What it is.
+    pub words: String,
+}
+
+/// How much of the fleet has the traffic in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ConvergenceStatus {
+    /// So many have.
+    pub converged: usize,
+    /// So many should.
+    pub nodes: usize,
+    /// Who was last, or is waited for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slowest: Option<String>,
+    /// Since the change: milliseconds, until it was done.
+    #[serde(with = "millis", rename = "waitedMs")]
+    pub waited: Duration,
+}
+
+impl Machine {
+    /// How it stands at `now`, which is not before the last input.
+    #[must_use]
+    pub fn status(&self, now: Duration) -> Status {
+        let mut record = self.record.clone();
+        record.pass(now.saturating_sub(self.now));
+        let weights = record.stage == Stage::Weights;
+        Status {
+            phase: phase(&self.spec, &record, now),
+            message: message(&self.spec, &record, now),
+            since: record.since,
+            stable: (!weights).then(|| Arc::clone(&record.stable)),
+            target: record.undo.clone().or_else(|| record.target.clone()).filter(|_| !weights),
+            undone: record.undo.is_some(),
+            revision: record.revision,
+            sequence: record.sequence,
+            step: step(&self.spec, &record).map(|(index, of, step)| {
+                let words = step.map_or_else(|| "not begun".to_owned(), canary::words);
+                StepStatus { index, of, words }
+            }),
+            convergence: record.delivery.evidence.map(|evidence| ConvergenceStatus {
+                converged: evidence.converged,
+                nodes: evidence.nodes,
+                slowest: evidence.slowest,
+                waited: record.delivery.waited,
+            }),
+            weights: record.traffic.split,
+            name: record.name,
+        }
+    }
+}
+
+/// In short, for the journal.
+pub(super) fn standing(spec: &Rollout, record: &Record, now: Duration) -> Standing {
+    let at = match (&record.stage, step(spec, record)) {
+        (Stage::Weights, _) => "weights of the file".to_owned(),
+        (Stage::Stable, _) => format!("{} stable", record.stable),
+        (Stage::Steps { to, .. }, Some((index, of, Some(step)))) => {
+            format!("{to} step {index}/{of} {}", canary::words(step))
+        }
+        (Stage::Steps { to, .. }, _) => format!("{to} before its steps"),
+        (Stage::Preview { to, .. }, _) => format!("{to} preview"),
+        (Stage::Moving { to }, _) if *to == record.stable => format!("back to {to}"),
+        (Stage::Moving { to }, _) => format!("all to {to}"),
+        (Stage::Aborted { to, .. }, _) => format!("{to} aborted"),
+    };
+    Standing { phase: phase(spec, record, now), at, weights: record.traffic.split.clone() }
+}
+
+/// Index from 1, count, and the step a canary is at; index 0 without a step before the first.
+fn step<'a>(spec: &'a Rollout, record: &Record) -> Option<(usize, usize, Option<&'a Step>)> {
+    match (&record.stage, &spec.strategy) {
+        (Stage::Steps { entered, .. }, Strategy::Canary(canary)) => {
+            let step = entered.checked_sub(1).and_then(|index| canary.steps.get(index));
+            Some((*entered, canary.steps.len(), step))
+        }
+        _ => None,
+    }
+}
+
+fn phase(spec: &Rollout, record: &Record, now: Duration) -> Phase {
+    let delivery = &record.delivery;
+    match &record.stage {
+        Stage::Aborted { .. } => Phase::Degraded,
+        Stage::Stable => Phase::Healthy,
+        Stage::Weights if delivery.is_done() => Phase::Healthy,
+        Stage::Weights => Phase::Progressing,
+        _ if delivery.stuck => Phase::Degraded,
+        _ if record.hold.is_some() || matches!(delivery.state, State::Late | State::Rejected) => Phase::Paused,
+        Stage::Preview { approved, .. } if delivery.is_done() => match &spec.strategy {
+            Strategy::BlueGreen(options)
+                if !matches!(blue_green::gate(options, now, record.waited, *approved), Gate::Open(_)) =>
+            {
+                Phase::Paused
+            }
+            _ => Phase::Progressing,
+        },
+        Stage::Steps { .. } if matches!(step(spec, record), Some((_, _, Some(Step::Pause(_))))) => Phase::Paused,
+        Stage::Steps { .. } | Stage::Preview { .. } | Stage::Moving { .. } => Phase::Progressing,
+    }
+}
+
+/// What is awaited.
+fn message(spec: &Rollout, record: &Record, now: Duration) -> String {
+    let name = &record.name;
+    let fleet = fleet(spec, &record.delivery);
+    let body = match &record.stage {
+        Stage::Weights => fleet,
+        Stage::Stable => match (&record.undo, &record.target) {
+            (Some(undo), Some(target)) => format!("{undo} carries all traffic by undo; the file still names {target}"),
+            _ => format!("{} carries all traffic", record.stable),
+        },
+        Stage::Aborted { to, why } => {
+            let target = record.target.as_ref().filter(|target| *target == to);
+            let hint = target.map(|to| format!("; the file still names {to}: serin retry {name}, or edit target"));
+            format!("aborted: {why}; all traffic on {}: {fleet}{}", record.stable, hint.unwrap_or_default())
+        }
+        Stage::Steps { .. } | Stage::Preview { .. } | Stage::Moving { .. } => under_way(spec, record, now, fleet),
+    };
+    match &record.hold {
+        None => body,
+        Some(hold) => {
+            let reason = hold.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+            format!("paused by {}{reason} until serin resume {name}; {body}", hold.by)
+        }
+    }
+}
+
+/// What a rollout under way waits for.
+fn under_way(spec: &Rollout, record: &Record, now: Duration, fleet: String) -> String {
+    let name = &record.name;
+    if !record.delivery.is_done() {
+        return fleet;
+    }
+    match (&record.stage, &spec.strategy) {
+        (Stage::Steps { passed, .. }, _) => match step(spec, record) {
+            Some((_, _, Some(step @ Step::Pause(time)))) => {
+                let time = time.map(|time| format!("paused for {}", span(time))).unwrap_or_default();
+                match canary::progress(step, record.waited, *passed) {
+                    Progress::Waiting(None) => format!("paused until promoted: serin promote {name}"),
+                    Progress::Waiting(Some(left)) => format!("{time}, {} left", span(left)),
+                    Progress::Over(why) => why,
+                    Progress::Delivered => time,
+                }
+            }
+            _ => fleet,
+        },
+        (Stage::Preview { to, approved }, Strategy::BlueGreen(options)) => {
+            match blue_green::gate(options, now, record.waited, *approved) {
+                Gate::Timer(left) => format!("preview of {to}: switches in {}", span(left)),
+                Gate::Promotion => format!("preview of {to}, paused until promoted: serin promote {name}"),
+                Gate::Instant(left) => format!("preview of {to}: switchAt is {} away", span(left)),
+                Gate::Open(why) => why,
+            }
+        }
+        _ => fleet,
+    }
+}
+
+/// How the fleet stands, in words.
+fn fleet(spec: &Rollout, delivery: &Delivery) -> String {
+    let awaited = || delivery.awaited(&spec.convergence);
+    let waited = span(delivery.waited);
+    match delivery.state {
+        _ if delivery.stuck => format!("no progress for {}: {}", span(delivery.idle), awaited()),
+        State::Done => delivery.outcome(),
+        State::Pending => match delivery.rejection() {
+            Some(nack) => nack.words(),
+            None => awaited(),
+        },
+        State::Late => format!("{} for {waited}, longer than {}", awaited(), span(spec.convergence.timeout)),
+        State::Rejected => delivery.rejection().map_or_else(awaited, super::Nack::words),
+    }
+}

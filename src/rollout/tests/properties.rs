@@ -1,0 +1,230 @@
+use proptest::collection::vec;
+use proptest::prelude::{Just, ProptestConfig, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
+use proptest::strategy::Strategy as Generator;
+
+use super::*;
+use crate::spec::{OnNack, OnTimeout, TOTAL_WEIGHT};
+
+/// One thing that happens.
+#[derive(Debug, Clone)]
+enum Event {
+    Target(&'static str),
+    Steps(Vec<Step>),
+    Wait(u64),
+    /// So many of four nodes have it.
+    Evidence(usize),
+    Nack,
+    Command(Verb),
+}
+
+fn step() -> impl Generator<Value = Step> {
+    prop_oneof![
+        (0..=TOTAL_WEIGHT).prop_map(Step::SetWeight),
+        (0..100u64).prop_map(pause),
+        Just(Step::Pause(None)),
+        Just(header_route("qa")),
+        Just(mirror(20)),
+        Just(mirror(0)),
+    ]
+}
+
+fn verb() -> impl Generator<Value = Verb> {
+    prop_oneof![
+        Just(Verb::Pause),
+        Just(Verb::Resume),
+        Just(Verb::Promote),
+        Just(Verb::PromoteFull),
+        Just(Verb::Abort),
+        Just(Verb::Retry),
+        (0..4u64).prop_map(|revision| Verb::Undo((revision > 0).then_some(revision))),
+    ]
+}
+
+fn event() -> impl Generator<Value = Event> {
+    prop_oneof![
+        2 => prop_oneof![Just("red"), Just("green"), Just("blue")].prop_map(Event::Target),
+        1 => vec(step(), 0..6).prop_map(Event::Steps),
+        4 => (0..200u64).prop_map(Event::Wait),
+        8 => prop_oneof![Just(4), 0..=4usize].prop_map(Event::Evidence),
+        1 => Just(Event::Nack),
+        4 => verb().prop_map(Event::Command),
+    ]
+}
+
+fn spec() -> impl Generator<Value = Rollout> {
+    let strategy = prop_oneof![
+        3 => vec(step(), 0..6).prop_map(|steps| canary(&steps)),
+        1 => (any::<bool>(), 0..100u64, any::<bool>()).prop_map(|(enabled, time, preview)| {
+            Strategy::BlueGreen(BlueGreen {
+                preview: if preview { header("x-preview") } else { Vec::new() },
+                auto_promotion_enabled: enabled,
+                auto_promotion: Some(secs(time)),
+                switch_at: Some(START + secs(time * 3)),
+                ..BlueGreen::default()
+            })
+        }),
+    ];
+    let on_timeout = prop_oneof![Just(OnTimeout::Pause), Just(OnTimeout::Abort), Just(OnTimeout::Continue)];
+    (strategy, on_timeout, any::<bool>(), 0..3u32, any::<bool>()).prop_map(
+        |(strategy, timeout, nack, window, abort)| {
+            let mut spec = rollout("blue", strategy);
+            spec.convergence.on_timeout = timeout;
+            spec.convergence.on_nack = if nack { OnNack::Abort } else { OnNack::Pause };
+            spec.rollback_window = window;
+            spec.progress_deadline_abort = abort;
+            spec
+        },
+    )
+}
+
+fn apply(stage: &mut Stage, event: &Event) {
+    match event {
+        Event::Target(target) => drop(stage.target(target)),
+        Event::Steps(steps) => drop(stage.edit(|spec| {
+            if matches!(spec.strategy, Strategy::Canary(_)) {
+                spec.strategy = canary(steps);
+            }
+        })),
+        Event::Wait(time) => drop(stage.wait(*time)),
+        Event::Evidence(converged) => {
+            stage.nodes = 4;
+            let missing = &["edge-1", "edge-2", "edge-3", "edge-4"][*converged..];
+            stage.evidence(missing);
+        }
+        Event::Nack => drop(stage.nack("edge-1")),
+        Event::Command(verb) => {
+            // A refusal is an answer too.
+            let _ = stage.command(*verb);
+        }
+    }
+}
+
+/// All that can be seen of it.
+fn face(stage: &Stage) -> (Record, Status, Option<Duration>) {
+    (stage.machine.record(), stage.status(), stage.machine.next_deadline())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_split_is_whole_and_nothing_waits_in_the_past(spec in spec(), events in vec(event(), 0..40)) {
+        let mut stage = Stage::of(spec);
+        for event in &events {
+            apply(&mut stage, event);
+            let split = &stage.machine.traffic().split.0;
+            prop_assert_eq!(split.iter().map(|(_, weight)| *weight).sum::<u32>(), TOTAL_WEIGHT);
+            prop_assert_eq!(split.iter().map(|(name, _)| &**name).collect::<Vec<_>>(), ["red", "green", "blue"]);
+            if !matches!(event, Event::Command(_)) {
+                prop_assert!(stage.machine.next_deadline().is_none_or(|deadline| deadline > stage.now));
+                prop_assert!(stage.input(Input::Tick).is_empty(), "nothing is left undone");
+            }
+        }
+    }
+
+    #[test]
+    fn a_deadline_brings_something_about(spec in spec(), events in vec(event(), 0..40)) {
+        let mut stage = Stage::of(spec);
+        for event in &events {
+            apply(&mut stage, event);
+        }
+        stage.input(Input::Tick);
+        for _ in 0..50 {
+            let Some(deadline) = stage.machine.next_deadline() else { break };
+            let before = deadline.saturating_sub(Duration::from_millis(1));
+            if before > stage.now {
+                stage.now = before;
+                prop_assert!(stage.input(Input::Tick).is_empty(), "too early");
+            }
+            let was = stage.machine.next_deadline();
+            stage.now = deadline;
+            let entries = stage.input(Input::Tick);
+            prop_assert!(!entries.is_empty() || stage.machine.next_deadline() != was);
+        }
+    }
+
+    #[test]
+    fn the_new_version_never_rises_while_it_is_held(spec in spec(), events in vec(event(), 0..60)) {
+        let mut stage = Stage::of(spec);
+        for event in &events {
+            let before = stage.status();
+            let split = before.weights.clone();
+            let held = before.message.contains("until serin resume");
+            let aborted = before.message.starts_with("aborted");
+            let open = before.message.contains("until promoted");
+            let pending = before.phase == Phase::Progressing;
+            apply(&mut stage, event);
+            let target = before.target.clone().expect("target");
+            let rose = stage.weight(&target) > split.0.iter().find(|(name, _)| *name == target).expect("entry").1;
+            let opened = match event {
+                // These say themselves what is wanted now.
+                Event::Target(_) | Event::Steps(_) => true,
+                Event::Command(Verb::Pause | Verb::Abort) | Event::Nack => false,
+                Event::Command(_) => !pending || matches!(event, Event::Command(Verb::PromoteFull | Verb::Undo(_))) || held,
+                Event::Wait(_) => !(held || aborted || open)
+                    && (!pending || stage.spec.convergence.on_timeout != OnTimeout::Pause),
+                Event::Evidence(converged) => !(held || aborted || open) && *converged == 4,
+            };
+            let back = stage.status().stable == Some(target) && stage.phase() != Phase::Healthy;
+            prop_assert!(!rose || opened || back, "{:?} {}", event, before.message);
+        }
+    }
+
+    #[test]
+    fn an_abort_reaches_the_stable_version_in_one_transition(spec in spec(), events in vec(event(), 0..40)) {
+        let mut stage = Stage::of(spec);
+        for event in &events {
+            apply(&mut stage, event);
+            let mut aborted = Stage {
+                machine: stage.machine.clone(),
+                spec: stage.spec.clone(),
+                entries: Vec::new(),
+                transcript: String::new(),
+                ..stage
+            };
+            let generation = aborted.machine.generation();
+            let Ok(entries) = aborted.command(Verb::Abort) else { continue };
+            prop_assert_eq!(entries.iter().filter(|entry| entry.from.weights != entry.to.weights).count().max(1), 1);
+            prop_assert!(entries[0].why.starts_with("aborted"));
+            prop_assert!(aborted.machine.generation() <= generation + 1);
+            let stable = aborted.status().stable.expect("stable");
+            prop_assert_eq!(aborted.weight(&stable), TOTAL_WEIGHT);
+            prop_assert!(aborted.machine.traffic().header_routes.is_empty());
+            prop_assert!(aborted.machine.traffic().mirrors.is_empty());
+            prop_assert_eq!(aborted.phase(), Phase::Degraded);
+        }
+    }
+
+    #[test]
+    fn a_restart_at_any_point_changes_nothing(spec in spec(), events in vec((event(), any::<bool>()), 0..40)) {
+        let mut steady = Stage::of(spec.clone());
+        let mut restarted = Stage::of(spec);
+        for (event, restart) in &events {
+            apply(&mut steady, event);
+            apply(&mut restarted, event);
+            steady.input(Input::Tick);
+            restarted.input(Input::Tick);
+            if *restart {
+                prop_assert!(restarted.restart().is_empty());
+            }
+            prop_assert_eq!(face(&steady), face(&restarted));
+        }
+        prop_assert_eq!(steady.transcript(), restarted.transcript());
+    }
+
+    #[test]
+    fn the_journal_is_without_gaps_and_the_same_for_the_same_inputs(spec in spec(), events in vec(event(), 0..40)) {
+        let mut stage = Stage::of(spec.clone());
+        let mut again = Stage::of(spec);
+        for event in &events {
+            apply(&mut stage, event);
+            apply(&mut again, event);
+            prop_assert_eq!(&stage.entries.last().expect("entry").to.weights, &stage.machine.traffic().split);
+        }
+        for (index, pair) in stage.entries.windows(2).enumerate() {
+            prop_assert_eq!(pair[1].sequence, index as u64 + 2);
+            prop_assert_eq!(&pair[0].to.weights, &pair[1].from.weights);
+        }
+        prop_assert_eq!(stage.entries, again.entries);
+    }
+}
