@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::rollout;
-use crate::spec::{SpecSet, Split};
+use crate::spec::{SpecSet, Traffic};
 use crate::translate::World;
 
 /// What happens.
@@ -37,7 +37,7 @@ impl Reconciler {
     /// and what they have decides in which order they are sent what is new.
     #[must_use]
     pub fn after(past: &[SpecSet]) -> Self {
-        let before = past.iter().fold(World::default(), |world, spec| world.next(spec, &splits(spec)));
+        let before = past.iter().fold(World::default(), |world, spec| world.next(spec, &traffic(spec)));
         Self { before, published: None }
     }
 
@@ -51,8 +51,8 @@ impl Reconciler {
     fn handle_spec(&mut self, spec: Arc<SpecSet>) -> Vec<Effect> {
         let world = match &self.published {
             Some((published, _)) if *published == spec => return Vec::new(),
-            Some((_, world)) => world.next(&spec, &splits(&spec)),
-            None => self.before.next(&spec, &splits(&spec)),
+            Some((_, world)) => world.next(&spec, &traffic(&spec)),
+            None => self.before.next(&spec, &traffic(&spec)),
         };
         let world = Arc::new(world);
         self.published = Some((spec, Arc::clone(&world)));
@@ -61,12 +61,12 @@ impl Reconciler {
 }
 
 /// By name. Of two rollouts with one name the first counts, as in [`World`].
-fn splits(spec: &SpecSet) -> BTreeMap<Arc<str>, Split> {
-    let mut splits = BTreeMap::new();
+fn traffic(spec: &SpecSet) -> BTreeMap<Arc<str>, Traffic> {
+    let mut traffic = BTreeMap::new();
     for rollout in spec.files.values().flat_map(|file| &file.rollouts) {
-        splits.entry(Arc::clone(&rollout.name)).or_insert_with(|| rollout::split(rollout));
+        traffic.entry(Arc::clone(&rollout.name)).or_insert_with(|| Traffic::of(rollout::split(rollout)));
     }
-    splits
+    traffic
 }
 
 #[cfg(test)]

@@ -53,7 +53,7 @@ pub enum Step {
 }
 
 /// Requests that go to one version whatever the weights say.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct HeaderRoute {
     /// Names it for later steps.
     pub name: Arc<str>,
@@ -62,7 +62,7 @@ pub struct HeaderRoute {
 }
 
 /// One condition on a request header.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct HeaderMatch {
     /// Header name, lower case.
     pub header: Arc<str>,
@@ -71,7 +71,7 @@ pub struct HeaderMatch {
 }
 
 /// A condition on text.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum StringMatch {
     /// The whole text.
@@ -92,7 +92,7 @@ pub struct MirrorRoute {
 }
 
 /// `sessionAffinity`: what tells users apart.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Affinity {
     /// A request header, e.g. a user id.

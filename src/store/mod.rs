@@ -1,6 +1,6 @@
 //! What must outlive the process, in the `--state` directory.
 //!
-//! One JSON document per thing to remember, each sealed with a schema number and a checksum (the private `seal`) and
+//! One JSON document per thing to remember, and a journal that is only appended to. Each document is sealed with a schema number and a checksum (the private `seal`) and
 //! replaced whole (the private `replace`), so that a crash at any point leaves this or the previous version. The
 //! directory belongs to one process at a time. Everything here blocks: `app` calls it off the async threads. What the
 //! documents mean is not known here.
@@ -9,10 +9,14 @@
 //! |---|---|
 //! | `lock` | held locked while a process uses the directory; its text is that process's id |
 //! | `last-good.json` | the configuration files that were last in service |
+//! | `rollouts/NAME.json` | the state of the rollout of that name |
+//! | `history.jsonl` | the journal, one JSON object per line; `history.jsonl.1` is what came before |
 //! | `NAME.1` | the version of `NAME` before the present one |
 //! | `NAME.tmp` | the next version of `NAME`, never complete; may be deleted |
 
+mod journal;
 mod last_good;
+mod records;
 mod rejections;
 mod replace;
 mod seal;
@@ -22,7 +26,9 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+pub use journal::{Journal, Torn};
 pub use last_good::LastGood;
+pub use records::Loaded;
 pub use rejections::Rejections;
 pub use seal::Flaw;
 
@@ -54,6 +60,16 @@ pub enum StoreError {
         found: u32,
         /// The newest that is known here.
         known: u32,
+    },
+    /// Somebody else saved the record since it was read. It is as they left it.
+    #[error("the record of rollout {rollout} has revision {found}, not {expected}: somebody else saved it")]
+    Conflict {
+        /// Whose record it is.
+        rollout: String,
+        /// The revision that was read.
+        expected: u64,
+        /// The one that is there now; 0 where there is none.
+        found: u64,
     },
     /// The operating system refused.
     #[error("cannot {action} {}", path.display())]

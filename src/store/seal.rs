@@ -16,6 +16,9 @@ pub enum Flaw {
     /// The body is not the one that was sealed.
     #[error("its content does not match its checksum")]
     Checksum,
+    /// Another rollout's record, under this one's name.
+    #[error("it is the record of {0:?}")]
+    Name(String),
     /// A schema that never was.
     #[error("unknown schema {0}")]
     Schema(u32),

@@ -1,15 +1,19 @@
-//! Spec and splits to snapshots: what each group of nodes should have, encoded.
+//! Spec and traffic to snapshots: what each group of nodes should have, encoded.
 //!
 //! A rollout is a virtual cluster. Its versions become clusters named `ROLLOUT/VERSION` with their endpoints, and each
-//! route action that names it becomes `weighted_clusters` over them. Everything else passes through as its writer gave
-//! it. Pure: equal documents and splits give equal bytes on every replica and after every restart. It decides no weight
-//! and knows no session; [`crate::reconcile`] drives it.
+//! route that names it becomes what its [`Traffic`](crate::spec::Traffic) asks for: `weighted_clusters` over them, with
+//! header routes before it, mirrors, and users that keep their version. Everything else passes through as its writer
+//! gave it. Pure: equal documents and traffic give equal bytes on every replica and after every restart. It decides no
+//! weight and knows no session; [`crate::reconcile`] drives it.
 
+mod affinity;
 mod clusters;
 mod references;
+mod replacement;
 mod routes;
 mod world;
 
+pub use affinity::version_of_user;
 pub use world::{Rendered, World};
 
 use prost_reflect::{DynamicMessage, ReflectMessage};

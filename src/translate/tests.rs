@@ -6,14 +6,17 @@ use prost_reflect::{DynamicMessage, Kind, MessageDescriptor, ReflectMessage, Val
 use serde_json::{Value as Json, json};
 
 use super::references::{self, References};
-use super::routes::{self, ROUTE_ACTION, Splits};
+use super::replacement::{Replacement, Replacements};
+use super::routes::{self, ROUTE_ACTION};
 use super::*;
 use crate::spec::nodes::Glob;
 use crate::spec::{
     self, Backend, Endpoint, FileSpec, NodeSelector, Origin, ResourceKind, Rollout, SpecSet, Split, TOTAL_WEIGHT,
-    Version, canonical, descriptor,
+    Traffic, Version, canonical, descriptor,
 };
 use crate::xds::{Assign, Node, Resource, ResourceType, Snapshot};
+
+mod traffic;
 
 const KINDS: [ResourceKind; ResourceType::COUNT] = [
     ResourceKind::Secret,
@@ -113,15 +116,20 @@ fn spec_set(files: &[File<'_>]) -> SpecSet {
     SpecSet { files: files.iter().map(file).collect() }
 }
 
-fn splits(parts: &[(&str, &[(&str, u32)])]) -> BTreeMap<Arc<str>, Split> {
+fn splits(parts: &[(&str, &[(&str, u32)])]) -> BTreeMap<Arc<str>, Traffic> {
     let split = |weights: &[(&str, u32)]| Split(weights.iter().map(|(v, w)| ((*v).into(), *w)).collect());
-    parts.iter().map(|(name, weights)| ((*name).into(), split(weights))).collect()
+    parts.iter().map(|(name, weights)| ((*name).into(), Traffic::of(split(weights)))).collect()
 }
 
-fn in_place(parts: &[(&str, &[(&str, u32)])]) -> Splits {
-    let weights =
-        |weights: &[(&str, u32)]| weights.iter().map(|(cluster, weight)| ((*cluster).into(), *weight)).collect();
-    parts.iter().map(|(name, split)| ((*name).into(), weights(split))).collect()
+fn in_place(parts: &[(&str, &[(&str, u32)])]) -> Replacements {
+    let of = |name: &str, weights: &[(&str, u32)]| Replacement {
+        rollout: name.into(),
+        weights: weights.iter().map(|(cluster, weight)| ((*cluster).into(), *weight)).collect(),
+        header_routes: Vec::new(),
+        mirrors: Vec::new(),
+        affinity: None,
+    };
+    parts.iter().map(|(name, weights)| ((*name).into(), Arc::new(of(name, weights)))).collect()
 }
 
 fn node(cluster: &str) -> Node {
@@ -532,7 +540,7 @@ proptest! {
             ("cart", &[("cart/a", weight), ("cart/b", 0), ("cart/c", TOTAL_WEIGHT - weight)]),
         ]);
         let mut message = original.clone();
-        let replaced = routes::split(&mut message, &all);
+        let replaced = routes::replace(&mut message, &all);
         let bytes = canonical::encode(&message);
         let expected = References::of(&original).actions.iter().any(|name| all.contains_key(name));
         prop_assert_eq!(replaced > 0, expected);
@@ -540,7 +548,7 @@ proptest! {
 
         let mut undone = 0;
         let mut back = DynamicMessage::decode(message.descriptor(), bytes).expect("decode");
-        let back_to = all.iter().map(|(name, weights)| (entries(weights), &**name)).collect();
+        let back_to = all.iter().map(|(name, weights)| (entries(&weights.weights), &**name)).collect();
         unsplit(&mut back, &back_to, &mut undone);
         prop_assert_eq!(undone, replaced);
         prop_assert_eq!(canonical::encode(&back), canonical::encode(&original));
@@ -550,7 +558,7 @@ proptest! {
     fn a_message_without_an_action_of_a_rollout_keeps_its_bytes(choices in prop::collection::vec(any::<u32>(), 8..64)) {
         let original = generated(ResourceType::Route, &choices);
         let mut message = original.clone();
-        prop_assert_eq!(routes::split(&mut message, &in_place(&[("nobody", &[("x", TOTAL_WEIGHT)])])), 0);
+        prop_assert_eq!(routes::replace(&mut message, &in_place(&[("nobody", &[("x", TOTAL_WEIGHT)])])), 0);
         prop_assert_eq!(canonical::encode(&message), canonical::encode(&original));
     }
 
@@ -589,7 +597,7 @@ proptest! {
         let make = |order: &[usize]| {
             let files: Vec<_> = order.iter().enumerate().map(file).collect();
             let files: Vec<_> = files.iter().map(|(path, rollouts, documents)| (path.as_str(), &rollouts[..], &documents[..])).collect();
-            let all = order.iter().map(|i| (format!("svc{i}").into(), Split(vec![("a".into(), 9_999), ("b".into(), 1)]))).collect();
+            let all = order.iter().map(|i| (format!("svc{i}").into(), Traffic::of(Split(vec![("a".into(), 9_999), ("b".into(), 1)])))).collect();
             World::new(&spec_set(&files), &all)
         };
         let (sorted, shuffled) = (make(&[0, 1, 2, 3, 4, 5]), make(&order));
@@ -610,7 +618,7 @@ fn many_generated_messages_hold_an_action_of_a_rollout() {
     let choices = |seed: u32| (0..16).map(|i| seed.wrapping_mul(2_654_435_761).rotate_left(i)).collect::<Vec<_>>();
     let all = in_place(&[("checkout", &[("b", TOTAL_WEIGHT)]), ("cart", &[("c", TOTAL_WEIGHT)])]);
     let hits =
-        (0..50).filter(|seed| routes::split(&mut generated(ResourceType::Route, &choices(*seed)), &all) > 0).count();
+        (0..50).filter(|seed| routes::replace(&mut generated(ResourceType::Route, &choices(*seed)), &all) > 0).count();
     assert!(hits > 15, "the properties above would prove nothing: {hits} of 50");
 }
 

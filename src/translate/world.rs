@@ -5,15 +5,16 @@
 //! when the first node of a group asks; the memos hold results of pure functions, so nobody can tell when.
 
 use std::borrow::Cow;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use prost_reflect::DynamicMessage;
 
 use super::references::{self, References};
-use super::routes::{self, Splits, Weights};
-use super::{clusters, resource_type};
-use crate::spec::{self, NodeIdentity, NodeSelector, Rollout, SpecSet, Split, canonical, descriptor};
+use super::replacement::{Replacement, Replacements};
+use super::{clusters, resource_type, routes};
+use crate::spec::{self, NodeIdentity, NodeSelector, Rollout, SpecSet, Traffic, canonical, descriptor};
 use crate::xds::{Assign, Assignment, Node, Resource, ResourceType, Snapshot, TypeSet};
 
 /// Where a document stands: path of its file, and its place among the documents of its kind.
@@ -57,18 +58,17 @@ pub struct Rendered {
 }
 
 impl World {
-    /// Everything that `spec` asks for. `splits` holds the split of each rollout by name; a rollout without one is not
-    /// served.
+    /// Everything that `spec` asks for. `traffic` holds that of each rollout by name; a rollout without it is not served.
     #[must_use]
-    pub fn new(spec: &SpecSet, splits: &BTreeMap<Arc<str>, Split>) -> Self {
-        Self::default().next(spec, splits)
+    pub fn new(spec: &SpecSet, traffic: &BTreeMap<Arc<str>, Traffic>) -> Self {
+        Self::default().next(spec, traffic)
     }
 
     /// The world after this one: equal to [`Self::new`], but what has not changed is not encoded again.
     #[must_use]
-    pub fn next(&self, spec: &SpecSet, splits: &BTreeMap<Arc<str>, Split>) -> Self {
+    pub fn next(&self, spec: &SpecSet, traffic: &BTreeMap<Arc<str>, Traffic>) -> Self {
         let earlier = std::iter::once(&self.now).chain(&self.earlier).take(MAX_EARLIER).cloned().collect();
-        Self { now: Arc::new(self.now.next(spec, splits)), earlier }
+        Self { now: Arc::new(self.now.next(spec, traffic)), earlier }
     }
 
     /// All that `node` should have, in push order, decoded from the bytes it would get.
@@ -96,17 +96,17 @@ impl Assign for World {
 }
 
 impl State {
-    fn next(&self, spec: &SpecSet, splits: &BTreeMap<Arc<str>, Split>) -> Self {
+    fn next(&self, spec: &SpecSet, traffic: &BTreeMap<Arc<str>, Traffic>) -> Self {
         let mut next = Self::default();
         for (path, file) in &spec.files {
             for (index, rollout) in file.rollouts.iter().enumerate() {
-                let Some(split) = splits.get(&rollout.name) else { continue };
+                let Some(traffic) = traffic.get(&rollout.name) else { continue };
                 let place = (Arc::clone(path), index);
                 let known = self.services.get(&place).filter(|known| Arc::ptr_eq(&known.source, rollout));
-                next.services.insert(place, Service::new(rollout, split, known));
+                next.services.insert(place, Service::new(rollout, traffic, known));
             }
         }
-        let current: BTreeSet<_> = next.services.values().map(Service::split).collect();
+        let current: BTreeSet<_> = next.services.values().map(|service| &service.replacement).collect();
         for (path, file) in &spec.files {
             for (index, resource) in file.resources.iter().enumerate() {
                 let place = (Arc::clone(path), index);
@@ -134,13 +134,10 @@ impl State {
     fn snapshot(&self, audience: &Audience) -> Snapshot {
         let visible = |nodes| self.selectors.binary_search(nodes).is_ok_and(|place| audience.contains(&place));
         let mut sets: BTreeMap<ResourceType, BTreeMap<Arc<str>, Arc<Resource>>> = BTreeMap::new();
-        let mut splits = Splits::new();
+        let mut replacements = Replacements::new();
         for service in self.services.values().filter(|service| visible(&service.source.nodes)) {
-            let (name, weights) = service.split();
-            if splits.contains_key(&name) {
-                continue;
-            }
-            splits.insert(name, weights);
+            let Entry::Vacant(vacant) = replacements.entry(Arc::clone(&service.source.name)) else { continue };
+            vacant.insert(Arc::clone(&service.replacement));
             for (ty, resource) in &*service.resources {
                 let set = sets.entry(*ty).or_default();
                 set.entry(Arc::clone(&resource.name)).or_insert_with(|| Arc::clone(resource));
@@ -148,7 +145,7 @@ impl State {
         }
         for document in self.documents.values().filter(|document| visible(&document.source.nodes)) {
             let set = sets.entry(resource_type(document.source.kind)).or_default();
-            set.entry(Arc::clone(&document.source.name)).or_insert_with(|| document.encoded(&splits));
+            set.entry(Arc::clone(&document.source.name)).or_insert_with(|| document.encoded(&replacements));
         }
         // A cluster whose endpoints nobody answers for stays warming until Envoy's fetch timeout: an empty answer ends it.
         let clusters = sets.get(&ResourceType::Cluster).into_iter().flat_map(BTreeMap::values);
@@ -172,26 +169,20 @@ impl State {
     }
 }
 
-/// A rollout with the weights of the day.
+/// A rollout with the traffic of the day.
 #[derive(Debug)]
 struct Service {
     source: Arc<Rollout>,
-    weights: Weights,
-    /// What serves its versions; does not depend on the weights.
+    replacement: Arc<Replacement>,
+    /// What serves its versions; does not depend on the traffic.
     resources: Arc<[(ResourceType, Arc<Resource>)]>,
 }
 
 impl Service {
-    fn new(source: &Arc<Rollout>, split: &Split, known: Option<&Self>) -> Self {
-        let weight_of =
-            |version: &str| split.0.iter().find(|(name, _)| **name == *version).map_or(0, |(_, weight)| *weight);
-        let weights = source.versions.iter().map(|v| (Arc::clone(&v.cluster_name), weight_of(&v.name))).collect();
+    fn new(source: &Arc<Rollout>, traffic: &Traffic, known: Option<&Self>) -> Self {
+        let replacement = Arc::new(Replacement::new(source, traffic));
         let resources = known.map_or_else(|| clusters::of_rollout(source).into(), |known| Arc::clone(&known.resources));
-        Self { source: Arc::clone(source), weights, resources }
-    }
-
-    fn split(&self) -> (Arc<str>, Weights) {
-        (Arc::clone(&self.source.name), Arc::clone(&self.weights))
+        Self { source: Arc::clone(source), replacement, resources }
     }
 }
 
@@ -201,8 +192,8 @@ struct Document {
     source: Arc<spec::Resource>,
     /// Clusters that its route actions name.
     actions: BTreeSet<Arc<str>>,
-    /// By the splits that stand in place of some of `actions`. Written by the first group that needs it.
-    encoded: Mutex<BTreeMap<Splits, Arc<Resource>>>,
+    /// By what stands in place of some of `actions`. Written by the first group that needs it.
+    encoded: Mutex<BTreeMap<Replacements, Arc<Resource>>>,
 }
 
 impl Document {
@@ -211,26 +202,26 @@ impl Document {
         Self { source: Arc::clone(source), actions, encoded: Mutex::default() }
     }
 
-    /// The same document, without what was encoded for splits of the past.
-    fn with_only(&self, current: &BTreeSet<(Arc<str>, Weights)>) -> Self {
+    /// The same document, without what was encoded for traffic of the past.
+    fn with_only(&self, current: &BTreeSet<&Arc<Replacement>>) -> Self {
         let mut encoded = lock(&self.encoded).clone();
-        encoded.retain(|splits, _| splits.iter().all(|(name, w)| current.contains(&(Arc::clone(name), Arc::clone(w)))));
+        encoded.retain(|replacements, _| replacements.values().all(|replacement| current.contains(replacement)));
         Self { source: Arc::clone(&self.source), actions: self.actions.clone(), encoded: Mutex::new(encoded) }
     }
 
-    fn encoded(&self, visible: &Splits) -> Arc<Resource> {
+    fn encoded(&self, visible: &Replacements) -> Arc<Resource> {
         let used = self.actions.iter().filter_map(|name| visible.get_key_value(name));
-        let used: Splits = used.map(|(name, weights)| (Arc::clone(name), Arc::clone(weights))).collect();
+        let used: Replacements = used.map(|(name, used)| (Arc::clone(name), Arc::clone(used))).collect();
         let mut encoded = lock(&self.encoded);
         let made = encoded.entry(used).or_insert_with_key(|used| Arc::new(encode(&self.source, used)));
         Arc::clone(made)
     }
 }
 
-fn encode(source: &spec::Resource, splits: &Splits) -> Resource {
+fn encode(source: &spec::Resource, replacements: &Replacements) -> Resource {
     let mut message = Cow::Borrowed(&source.message);
-    if !splits.is_empty() {
-        routes::split(message.to_mut(), splits);
+    if !replacements.is_empty() {
+        routes::replace(message.to_mut(), replacements);
     }
     let ty = resource_type(source.kind);
     let mut resource = Resource::new(Arc::clone(&source.name), canonical::encode(&message));

@@ -15,6 +15,7 @@ mod rig;
 mod binomial;
 mod site;
 
+mod affinity;
 mod bootstrap;
 mod documents;
 mod instruments;
