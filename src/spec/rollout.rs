@@ -4,16 +4,24 @@
 //! releases will understand is named as such: with a warning where leaving it out is harmless, with an error where it
 //! would move traffic against the writer's wish.
 
+mod blue_green;
+mod canary;
+mod convergence;
+mod duration;
 mod endpoint;
+mod header;
+mod scalar;
+mod step;
 mod strategy;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use prost_reflect::{DynamicMessage, FieldDescriptor, MessageDescriptor};
 
 use super::fields::{Fields, list, mapping, name};
 use super::model::{Backend, Endpoint, NodeSelector, Origin, Reference, Role, Rollout, Version};
-use super::strategy::{Convergence, Strategy};
+use super::strategy::Strategy;
 use super::yaml::{Data, Entry, Node, Position};
 use super::{Reporter, descriptor, message, nodes, suggest};
 
@@ -31,8 +39,7 @@ const OWN_FIELDS: [(&str, &str); 5] = [
 ];
 
 /// Keys of `spec` that nothing acts on yet and that may be left out without harm.
-const WITHOUT_EFFECT: [&str; 5] =
-    ["convergence", "capacityGate", "progressDeadlineSeconds", "progressDeadlineAbort", "rollbackWindow"];
+const WITHOUT_EFFECT: [&str; 1] = ["capacityGate"];
 
 /// Keys of `spec` that nothing acts on yet and that hold traffic back: to go on without them is no option.
 const REFUSED: [(&str, &str); 3] = [
@@ -40,6 +47,9 @@ const REFUSED: [(&str, &str); 3] = [
     ("group", "without it the rollout would run ahead of its group"),
     ("webhooks", "without it traffic would move although a hook refuses"),
 ];
+
+/// Ten minutes without progress are too many, as for Argo Rollouts.
+const PROGRESS_DEADLINE: Duration = Duration::from_secs(600);
 
 /// Reads one document. `None`, and at least one error reported, unless all of it is right. What it names elsewhere is
 /// added to `references` either way.
@@ -51,20 +61,32 @@ pub(super) fn read(node: &Node, reporter: &mut Reporter, references: &mut Vec<Re
         missing(&document, "spec", "it holds the versions and the strategy", reporter);
         return None;
     };
-    let mut known = vec!["nodes", "cluster", "versions", "target", "strategy"];
+    let mut known = vec!["nodes", "cluster", "versions", "target", "strategy", "convergence"];
+    known.extend(["progressDeadlineSeconds", "progressDeadlineAbort", "rollbackWindow"]);
     known.extend(WITHOUT_EFFECT);
     known.extend(REFUSED.iter().map(|(key, _)| key));
     let spec = Fields::read(spec, "spec", &known, reporter)?;
-    unsupported(&spec, reporter);
+    refuse(&spec, &REFUSED, reporter);
+    warn_without_effect(&spec, &WITHOUT_EFFECT, reporter);
 
     let nodes = spec.get("nodes").map_or_else(NodeSelector::default, |node| nodes::read(node, reporter));
     let versions = versions(&spec, name.as_ref().map_or("", |(name, _)| name), reporter, references);
     let names: Vec<Arc<str>> = versions.iter().flatten().map(|version| version.name.clone()).collect();
     let target = spec.get("target").and_then(|node| target(node, &names, reporter));
     let strategy = strategy(&spec, &names, reporter);
-    if spec.get("target").is_none() && matches!(strategy, Some(Strategy::BlueGreen(_))) {
+    if spec.get("target").is_none() && matches!(strategy, Some(Strategy::BlueGreen(_) | Strategy::Canary(_))) {
         missing(&spec, "spec.target", "it is the version that should carry the traffic", reporter);
     }
+    let convergence = spec.get("convergence").map(|node| convergence::read(node, reporter)).unwrap_or_default();
+    let progress_deadline = spec
+        .get("progressDeadlineSeconds")
+        .and_then(|node| scalar::seconds(node, "progressDeadlineSeconds", 1, reporter))
+        .unwrap_or(PROGRESS_DEADLINE);
+    let progress_deadline_abort = spec
+        .get("progressDeadlineAbort")
+        .and_then(|node| scalar::boolean(node, "progressDeadlineAbort", reporter))
+        .unwrap_or_default();
+    let rollback_window = spec.get("rollbackWindow").and_then(|node| rollback_window(node, reporter));
 
     let (name, position) = name?;
     let (versions, strategy) = (versions?, strategy?);
@@ -76,10 +98,10 @@ pub(super) fn read(node: &Node, reporter: &mut Reporter, references: &mut Vec<Re
         versions,
         target,
         strategy,
-        convergence: Convergence::default(),
-        progress_deadline: std::time::Duration::from_secs(600),
-        progress_deadline_abort: false,
-        rollback_window: 0,
+        convergence,
+        progress_deadline,
+        progress_deadline_abort,
+        rollback_window: rollback_window.unwrap_or_default(),
         origin,
     })
 }
@@ -123,17 +145,32 @@ fn missing(fields: &Fields<'_>, what: &str, why: &str, reporter: &mut Reporter) 
     }
 }
 
-fn unsupported(spec: &Fields<'_>, reporter: &mut Reporter) {
-    for entry in spec.iter() {
-        let key = entry.key.as_str();
-        if WITHOUT_EFFECT.contains(&key) {
-            let message = format!("{key} is not supported yet: it has no effect in this version");
-            reporter.warning(entry.position, message, key, None);
-        } else if let Some((_, why)) = REFUSED.iter().find(|(refused, _)| *refused == key) {
-            let help = Some((*why).to_owned());
-            reporter.error(entry.position, format!("{key} is not supported yet"), key, help);
+/// Reports as an error each key that nothing acts on yet and that must not be left out, with why.
+fn refuse(fields: &Fields<'_>, refused: &[(&str, &str)], reporter: &mut Reporter) {
+    for (key, why) in refused {
+        if let Some(entry) = fields.entry(key) {
+            reporter.error(entry.position, format!("{key} is not supported yet"), *key, Some((*why).to_owned()));
         }
     }
+}
+
+/// Warns of each key that nothing acts on yet.
+fn warn_without_effect(fields: &Fields<'_>, keys: &[&str], reporter: &mut Reporter) {
+    for key in keys {
+        if let Some(entry) = fields.entry(key) {
+            let message = format!("{key} is not supported yet: it has no effect in this version");
+            reporter.warning(entry.position, message, *key, None);
+        }
+    }
+}
+
+fn rollback_window(node: &Node, reporter: &mut Reporter) -> Option<u32> {
+    let fields = Fields::read(node, "rollbackWindow", &["revisions"], reporter)?;
+    let Some(node) = fields.get("revisions") else {
+        missing(&fields, "rollbackWindow.revisions", "it is how far back a version may have been stable", reporter);
+        return None;
+    };
+    scalar::whole(node, "rollbackWindow.revisions", 0..=u32::MAX, reporter)
 }
 
 fn target(node: &Node, versions: &[Arc<str>], reporter: &mut Reporter) -> Option<Arc<str>> {
