@@ -57,10 +57,7 @@ pub(super) fn read(node: &Node, reporter: &mut Reporter, references: &mut Vec<Re
     let errors = reporter.errors();
     let document = Fields::read(node, "a Rollout", &["apiVersion", "kind", "metadata", "spec"], reporter)?;
     let name = metadata_name(&document, reporter);
-    let Some(spec) = document.get("spec") else {
-        missing(&document, "spec", "it holds the versions and the strategy", reporter);
-        return None;
-    };
+    let spec = required(&document, "spec", "it holds the versions and the strategy", reporter)?;
     let mut known = vec!["nodes", "cluster", "versions", "target", "strategy", "convergence"];
     known.extend(["progressDeadlineSeconds", "progressDeadlineAbort", "rollbackWindow"]);
     known.extend(WITHOUT_EFFECT);
@@ -74,8 +71,8 @@ pub(super) fn read(node: &Node, reporter: &mut Reporter, references: &mut Vec<Re
     let names: Vec<Arc<str>> = versions.iter().flatten().map(|version| version.name.clone()).collect();
     let target = spec.get("target").and_then(|node| target(node, &names, reporter));
     let strategy = strategy(&spec, &names, reporter);
-    if spec.get("target").is_none() && matches!(strategy, Some(Strategy::BlueGreen(_) | Strategy::Canary(_))) {
-        missing(&spec, "spec.target", "it is the version that should carry the traffic", reporter);
+    if matches!(strategy, Some(Strategy::BlueGreen(_) | Strategy::Canary(_))) {
+        required(&spec, "spec.target", "it is the version that should carry the traffic", reporter);
     }
     let convergence = spec.get("convergence").map(|node| convergence::read(node, reporter)).unwrap_or_default();
     let progress_deadline = spec
@@ -108,15 +105,9 @@ pub(super) fn read(node: &Node, reporter: &mut Reporter, references: &mut Vec<Re
 
 /// `metadata.name` and where it stands.
 pub(super) fn metadata_name(document: &Fields<'_>, reporter: &mut Reporter) -> Option<(Arc<str>, Position)> {
-    let Some(metadata) = document.get("metadata") else {
-        missing(document, "metadata", "other documents know this one by its name", reporter);
-        return None;
-    };
+    let metadata = required(document, "metadata", "other documents know this one by its name", reporter)?;
     let metadata = Fields::read(metadata, "metadata", &["name", "labels", "annotations"], reporter)?;
-    let Some(node) = metadata.get("name") else {
-        missing(&metadata, "metadata.name", "other documents know this one by it", reporter);
-        return None;
-    };
+    let node = required(&metadata, "metadata.name", "other documents know this one by it", reporter)?;
     let text = name(node, "metadata.name", reporter)?;
     checked_name(text, "metadata.name", node.position, reporter).then(|| (Arc::from(text), node.position))
 }
@@ -138,11 +129,14 @@ fn checked_name(text: &str, place: &str, position: Position, reporter: &mut Repo
     false
 }
 
-/// Reports that the key at the end of the path `what` is missing, unless it is only misspelt.
-fn missing(fields: &Fields<'_>, what: &str, why: &str, reporter: &mut Reporter) {
-    if fields.lacks(what.rsplit('.').next().unwrap_or(what)) {
+/// The value of the key at the end of the path `what`. Without it, `why` it is needed is reported, unless the key is
+/// only misspelt.
+fn required<'a>(fields: &Fields<'a>, what: &str, why: &str, reporter: &mut Reporter) -> Option<&'a Node> {
+    let key = what.rsplit('.').next().unwrap_or(what);
+    if fields.lacks(key) {
         reporter.error(fields.position(), format!("{what} is missing: {why}"), "", None);
     }
+    fields.get(key)
 }
 
 /// Reports as an error each key that nothing acts on yet and that must not be left out, with why.
@@ -166,10 +160,8 @@ fn warn_without_effect(fields: &Fields<'_>, keys: &[&str], reporter: &mut Report
 
 fn rollback_window(node: &Node, reporter: &mut Reporter) -> Option<u32> {
     let fields = Fields::read(node, "rollbackWindow", &["revisions"], reporter)?;
-    let Some(node) = fields.get("revisions") else {
-        missing(&fields, "rollbackWindow.revisions", "it is how far back a version may have been stable", reporter);
-        return None;
-    };
+    let why = "it is how far back a version may have been stable";
+    let node = required(&fields, "rollbackWindow.revisions", why, reporter)?;
     scalar::whole(node, "rollbackWindow.revisions", 0..=u32::MAX, reporter)
 }
 
@@ -190,10 +182,7 @@ fn known_version(text: &str, at: Position, versions: &[Arc<str>], reporter: &mut
 }
 
 fn strategy(spec: &Fields<'_>, versions: &[Arc<str>], reporter: &mut Reporter) -> Option<Strategy> {
-    let Some(node) = spec.get("strategy") else {
-        missing(spec, "spec.strategy", "expected exactly one of canary, blueGreen, weights", reporter);
-        return None;
-    };
+    let node = required(spec, "spec.strategy", "expected exactly one of canary, blueGreen, weights", reporter)?;
     strategy::read(node, versions, reporter)
 }
 
@@ -208,10 +197,7 @@ fn versions(
     let cluster = descriptor::message("envoy.config.cluster.v3.Cluster")?;
     let common = spec.get("cluster").and_then(|node| native_cluster(node, &cluster, reporter));
     let common = common.unwrap_or_else(|| DynamicMessage::new(cluster));
-    let Some(node) = spec.get("versions") else {
-        missing(spec, "spec.versions", "a rollout moves traffic between two or more", reporter);
-        return None;
-    };
+    let node = required(spec, "spec.versions", "a rollout moves traffic between two or more", reporter)?;
     let entries = mapping(node, "spec.versions", reporter)?;
     if entries.len() < 2 {
         let message = format!("a rollout moves traffic between two or more versions, found {}", entries.len());

@@ -1,6 +1,6 @@
 //! `strategy.blueGreen`: one colour, then the other.
 
-use super::{duration, header, missing, refuse, scalar};
+use super::{duration, header, refuse, required, scalar};
 use crate::spec::Reporter;
 use crate::spec::fields::Fields;
 use crate::spec::strategy::{BlueGreen, HeaderMatch};
@@ -24,42 +24,38 @@ const REFUSED: [(&str, &str); 2] = [
 
 /// Reads the value of `blueGreen:`; nothing is all defaults. What is wrong is reported and left at its default.
 pub(super) fn read(node: &Node, reporter: &mut Reporter) -> BlueGreen {
-    let mut blue_green = BlueGreen::default();
+    let default = BlueGreen::default();
     if node.data == Data::Null {
-        return blue_green;
+        return default;
     }
-    let Some(fields) = Fields::read(node, "blueGreen", &KEYS, reporter) else { return blue_green };
+    let Some(fields) = Fields::read(node, "blueGreen", &KEYS, reporter) else { return default };
     refuse(&fields, &REFUSED, reporter);
-    if let Some(node) = fields.get("preview") {
-        blue_green.preview = preview(node, reporter);
+    let read = BlueGreen {
+        preview: fields.get("preview").map_or(default.preview, |node| preview(node, reporter)),
+        auto_promotion_enabled: fields
+            .get("autoPromotionEnabled")
+            .and_then(|node| scalar::boolean(node, "autoPromotionEnabled", reporter))
+            .unwrap_or(default.auto_promotion_enabled),
+        auto_promotion: fields
+            .get("autoPromotionSeconds")
+            .and_then(|node| scalar::seconds(node, "autoPromotionSeconds", 0, reporter)),
+        switch_at: fields.get("switchAt").and_then(|node| duration::instant(node, "switchAt", reporter)),
+        scale_down_delay: fields
+            .get("scaleDownDelaySeconds")
+            .and_then(|node| scalar::seconds(node, "scaleDownDelaySeconds", 0, reporter))
+            .unwrap_or(default.scale_down_delay),
+    };
+    if let Some(entry) = fields.entry("autoPromotionSeconds").filter(|_| !read.auto_promotion_enabled) {
+        let message = "autoPromotionSeconds has no effect beside autoPromotionEnabled: false";
+        reporter.warning(entry.position, message, "autoPromotionSeconds", None);
     }
-    if let Some(enabled) =
-        fields.get("autoPromotionEnabled").and_then(|node| scalar::boolean(node, "autoPromotionEnabled", reporter))
-    {
-        blue_green.auto_promotion_enabled = enabled;
-    }
-    if let Some(entry) = fields.entry("autoPromotionSeconds") {
-        blue_green.auto_promotion = scalar::seconds(&entry.value, "autoPromotionSeconds", 0, reporter);
-        if !blue_green.auto_promotion_enabled {
-            let message = "autoPromotionSeconds has no effect beside autoPromotionEnabled: false";
-            reporter.warning(entry.position, message, "autoPromotionSeconds", None);
-        }
-    }
-    blue_green.switch_at = fields.get("switchAt").and_then(|node| duration::instant(node, "switchAt", reporter));
-    if let Some(delay) =
-        fields.get("scaleDownDelaySeconds").and_then(|node| scalar::seconds(node, "scaleDownDelaySeconds", 0, reporter))
-    {
-        blue_green.scale_down_delay = delay;
-    }
-    blue_green
+    read
 }
 
 fn preview(node: &Node, reporter: &mut Reporter) -> Vec<HeaderMatch> {
     let Some(fields) = Fields::read(node, "preview", &["match"], reporter) else { return Vec::new() };
-    let Some(node) = fields.get("match") else {
-        missing(&fields, "preview.match", "it says who sees the new version before the switch", reporter);
-        return Vec::new();
-    };
+    let why = "it says who sees the new version before the switch";
+    let Some(node) = required(&fields, "preview.match", why, reporter) else { return Vec::new() };
     let errors = reporter.errors();
     let matches = header::matches(node, "preview.match", reporter);
     if matches.is_empty() && reporter.errors() == errors {

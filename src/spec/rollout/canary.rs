@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::scalar::{shown, weight};
-use super::{duration, header, missing, refuse, scalar, step};
+use super::{duration, header, refuse, required, scalar, step};
 use crate::spec::Reporter;
 use crate::spec::fields::{Fields, list, one_of};
 use crate::spec::strategy::{Affinity, Canary, Step, TOTAL_WEIGHT};
@@ -33,29 +33,30 @@ const INTERVAL: Duration = Duration::from_secs(60);
 
 /// Reads the value of `canary:`; nothing is all defaults. What is wrong is reported and left at its default.
 pub(super) fn read(node: &Node, reporter: &mut Reporter) -> Canary {
-    let mut canary = Canary::default();
+    let default = Canary::default();
     if node.data == Data::Null {
-        return canary;
+        return default;
     }
-    let Some(fields) = Fields::read(node, "canary", &KEYS, reporter) else { return canary };
+    let Some(fields) = Fields::read(node, "canary", &KEYS, reporter) else { return default };
     refuse(&fields, &REFUSED, reporter);
-    if let Some(node) = fields.get("steps") {
-        for entry in fields.iter().filter(|entry| SUGAR.contains(&entry.key.as_str())) {
-            let help = Some("it is short for steps".to_owned());
-            let message = format!("{} cannot stand beside steps", entry.key);
-            reporter.error(entry.position, message, entry.key.as_str(), help);
-        }
-        canary.steps = step::read(node, reporter);
-    } else {
-        canary.steps = sugar(&fields, reporter);
+    Canary {
+        steps: steps(&fields, reporter),
+        affinity: fields.get("sessionAffinity").and_then(|node| affinity(node, reporter)),
+        scale_down_delay: fields
+            .get("scaleDownDelaySeconds")
+            .and_then(|node| scalar::seconds(node, "scaleDownDelaySeconds", 0, reporter))
+            .unwrap_or(default.scale_down_delay),
     }
-    canary.affinity = fields.get("sessionAffinity").and_then(|node| affinity(node, reporter));
-    if let Some(delay) =
-        fields.get("scaleDownDelaySeconds").and_then(|node| scalar::seconds(node, "scaleDownDelaySeconds", 0, reporter))
-    {
-        canary.scale_down_delay = delay;
+}
+
+fn steps(fields: &Fields<'_>, reporter: &mut Reporter) -> Vec<Step> {
+    let Some(node) = fields.get("steps") else { return sugar(fields, reporter) };
+    for entry in fields.iter().filter(|entry| SUGAR.contains(&entry.key.as_str())) {
+        let help = Some("it is short for steps".to_owned());
+        let message = format!("{} cannot stand beside steps", entry.key);
+        reporter.error(entry.position, message, entry.key.as_str(), help);
     }
-    canary
+    step::read(node, reporter)
 }
 
 /// The steps that `stepWeight` or `stepWeights` stand for; none where neither is given.
@@ -77,10 +78,9 @@ fn sugar(fields: &Fields<'_>, reporter: &mut Reporter) -> Vec<Step> {
             return Vec::new();
         }
         (None, None) => {
+            let misspelt = ["steps", "stepWeight", "stepWeights"].iter().any(|key| !fields.lacks(key));
             let alone = fields.iter().find(|entry| SUGAR.contains(&entry.key.as_str()));
-            if let Some(entry) =
-                alone.filter(|_| ["stepWeight", "stepWeights", "steps"].iter().all(|key| fields.lacks(key)))
-            {
+            if let Some(entry) = alone.filter(|_| !misspelt) {
                 let message = format!("{} needs stepWeight or stepWeights beside it", entry.key);
                 reporter.error(entry.position, message, entry.key.as_str(), None);
             }
@@ -90,7 +90,8 @@ fn sugar(fields: &Fields<'_>, reporter: &mut Reporter) -> Vec<Step> {
     weights.into_iter().flat_map(|weight| [Step::SetWeight(weight), pause.clone()]).collect()
 }
 
-/// `stepWeight`, twice `stepWeight`, and so on; the last is `max`, 100 % unless given, and no weight is above it.
+/// `stepWeight`, twice `stepWeight`, and so on; the last is `max`, 100 % unless given. Flagger oversteps a maximum that
+/// is no multiple of the step; its documentation says that it does not, and we do as that says.
 fn even(node: &Node, max: Option<&Node>, reporter: &mut Reporter) -> Vec<u32> {
     let step = above_zero(node, "stepWeight", reporter);
     let max = match max {
@@ -141,15 +142,13 @@ fn affinity(node: &Node, reporter: &mut Reporter) -> Option<Affinity> {
     }
     let fields = Fields::read(&entry.value, "sessionAffinity.cookie", &["name", "ttl"], reporter)?;
     if let Some(entry) = fields.entry("ttl")
-        && duration::read(&entry.value, "ttl", reporter).is_some()
+        && duration::read(&entry.value, "sessionAffinity.cookie.ttl", reporter).is_some()
     {
         let message = "ttl has no effect: Envoy does not make the cookie where it splits by weight";
         let help = Some("the application or an earlier hop must set it".to_owned());
         reporter.warning(entry.position, message, "ttl", help);
     }
-    let Some(node) = fields.get("name") else {
-        missing(&fields, "sessionAffinity.cookie.name", "users are told apart by the cookie of that name", reporter);
-        return None;
-    };
+    let why = "users are told apart by the cookie of that name";
+    let node = required(&fields, "sessionAffinity.cookie.name", why, reporter)?;
     header::cookie(node, "sessionAffinity.cookie.name", reporter).map(Affinity::Cookie)
 }

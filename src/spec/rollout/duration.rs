@@ -25,9 +25,8 @@ const UNITS: [(&str, u64); 7] = [
 
 /// A duration from zero to [`MAX`], or a report.
 pub(super) fn read(node: &Node, place: &str, reporter: &mut Reporter) -> Option<Duration> {
-    let text = match &node.data {
-        Data::Number(text) | Data::String(text) => text,
-        _ => return unexpected(node, place, EXPECTED, None, reporter),
+    let (Data::Number(text) | Data::String(text)) = &node.data else {
+        return unexpected(node, place, EXPECTED, None, reporter);
     };
     match parse(text) {
         Some(duration) if duration <= MAX => Some(duration),

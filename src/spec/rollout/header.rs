@@ -5,14 +5,18 @@ use std::sync::Arc;
 use http::HeaderName;
 use regex_syntax::ast;
 
-use super::{missing, scalar};
+use super::{required, scalar};
 use crate::spec::Reporter;
 use crate::spec::fields::{Fields, list, one_of, unexpected};
 use crate::spec::strategy::{HeaderMatch, StringMatch};
 use crate::spec::yaml::{Data, Node};
 
-/// Envoy matches these like headers: <https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/route/v3/route_components.proto>.
+/// Envoy matches these like headers, the host only by the first:
+/// <https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/route/v3/route_components.proto#config-route-v3-headermatcher>
 const PSEUDO: [&str; 4] = [":authority", ":method", ":path", ":scheme"];
+
+/// What names of headers and cookies are made of: RFC 9110 calls it a token.
+const TOKEN: &str = "letters, digits and !#$%&'*+-.^_`|~";
 
 /// Reads a list of conditions; nothing is none. Those with mistakes are reported and left out.
 pub(super) fn matches(node: &Node, place: &str, reporter: &mut Reporter) -> Vec<HeaderMatch> {
@@ -25,26 +29,20 @@ pub(super) fn matches(node: &Node, place: &str, reporter: &mut Reporter) -> Vec<
 
 fn one(node: &Node, reporter: &mut Reporter) -> Option<HeaderMatch> {
     let fields = Fields::read(node, "a match", &["headerName", "headerValue"], reporter)?;
-    let header = match fields.get("headerName") {
-        Some(node) => header(node, reporter),
-        None => {
-            missing(&fields, "headerName", "it is the header to look at", reporter);
-            None
-        }
-    };
-    let value = match fields.get("headerValue") {
-        Some(node) => value(node, reporter),
-        None => {
-            missing(&fields, "headerValue", "it is what the header must be", reporter);
-            None
-        }
-    };
+    let header = required(&fields, "headerName", "it is the header to look at", reporter);
+    let header = header.and_then(|node| header_or_pseudo(node, reporter));
+    let value = required(&fields, "headerValue", "it is what the header must be", reporter);
+    let value = value.and_then(|node| string_match(node, reporter));
     Some(HeaderMatch { header: header?, value: value? })
 }
 
-fn header(node: &Node, reporter: &mut Reporter) -> Option<Arc<str>> {
+fn header_or_pseudo(node: &Node, reporter: &mut Reporter) -> Option<Arc<str>> {
     match &node.data {
         Data::String(text) if PSEUDO.contains(&text.as_str()) => Some(Arc::from(text.as_str())),
+        Data::String(text) if text.eq_ignore_ascii_case("host") => {
+            let help = Some("Envoy knows the host as \":authority\"".to_owned());
+            unexpected(node, "headerName", "a header that can be matched", help, reporter)
+        }
         _ => name(node, "headerName", reporter),
     }
 }
@@ -67,10 +65,7 @@ pub(super) fn cookie(node: &Node, place: &str, reporter: &mut Reporter) -> Optio
     }
 }
 
-/// Both are what RFC 9110 calls a token.
-const TOKEN: &str = "letters, digits and !#$%&'*+-.^_`|~";
-
-fn value(node: &Node, reporter: &mut Reporter) -> Option<StringMatch> {
+fn string_match(node: &Node, reporter: &mut Reporter) -> Option<StringMatch> {
     let entry = one_of(node, "headerValue", &["exact", "prefix", "regex"], reporter)?;
     let key = entry.key.as_str();
     // A header may be there and empty; every text begins with nothing, and Envoy refuses to ask for that.

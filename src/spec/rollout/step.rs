@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::{duration, header, missing, refuse, scalar};
+use super::{duration, header, refuse, required, scalar};
 use crate::spec::fields::{Fields, list, name, one_of, unexpected};
 use crate::spec::strategy::{HeaderRoute, MirrorRoute, Step};
 use crate::spec::yaml::{Data, Entry, Node};
@@ -65,10 +65,10 @@ impl Steps<'_> {
         let matches = fields.get("match").map(|node| header::matches(node, "setHeaderRoute.match", self.reporter));
         let matches = matches.unwrap_or_default();
         // A match with mistakes was meant to make a route; so was a misspelt one.
-        let given = !matches.is_empty() || self.reporter.errors() > errors;
-        let given = given || (fields.get("match").is_none() && !fields.lacks("match"));
+        let misspelt = fields.get("match").is_none() && !fields.lacks("match");
+        let makes = !matches.is_empty() || self.reporter.errors() > errors || misspelt;
         let (name, at) = name?;
-        self.headers.note(&name, given, at, self.reporter);
+        self.headers.note(&name, makes, at, self.reporter);
         Some(HeaderRoute { name, matches })
     }
 
@@ -79,18 +79,15 @@ impl Steps<'_> {
         let percentage = fields
             .get("percentage")
             .map(|node| scalar::whole(node, "setMirrorRoute.percentage", 0..=100, self.reporter));
-        let given = percentage.map_or(!fields.lacks("percentage"), |percentage| percentage != Some(0));
+        let makes = percentage.map_or(!fields.lacks("percentage"), |percentage| percentage != Some(0));
         let (name, at) = name?;
-        self.mirrors.note(&name, given, at, self.reporter);
+        self.mirrors.note(&name, makes, at, self.reporter);
         Some(MirrorRoute { name, percentage: percentage.flatten().unwrap_or_default() })
     }
 
     fn name<'a>(&mut self, fields: &Fields<'a>, step: &str) -> Option<(Arc<str>, &'a Node)> {
         let place = format!("{step}.name");
-        let Some(node) = fields.get("name") else {
-            missing(fields, &place, "later steps know the route by it", self.reporter);
-            return None;
-        };
+        let node = required(fields, &place, "later steps know the route by it", self.reporter)?;
         name(node, &place, self.reporter).map(|text| (Arc::from(text), node))
     }
 
@@ -112,7 +109,8 @@ impl Made {
         Self { kind, names: BTreeSet::new() }
     }
 
-    /// Notes that a step makes the route `name`, or takes it away: then an earlier one must have made it.
+    /// Notes that a step makes the route `name`, or takes it away: then an earlier one must have
+    /// made it.
     fn note(&mut self, name: &Arc<str>, made: bool, at: &Node, reporter: &mut Reporter) {
         if made {
             self.names.insert(name.clone());
