@@ -67,7 +67,7 @@ pub(super) fn instant(node: &Node, place: &str, reporter: &mut Reporter) -> Opti
 }
 
 /// As Go reads it; a number without a unit is seconds.
-fn parse(text: &str) -> Option<Duration> {
+pub(super) fn parse(text: &str) -> Option<Duration> {
     let bare = text.ends_with(|c: char| c.is_ascii_digit()) && text.bytes().all(is_numeric);
     let with_unit = if bare { format!("{text}s") } else { text.to_owned() };
     let mut rest = with_unit.as_str();

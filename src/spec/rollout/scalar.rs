@@ -54,6 +54,12 @@ pub(super) fn whole(node: &Node, place: &str, range: RangeInclusive<u32>, report
 
 /// A whole number of seconds from `least` up: the keys that end in `Seconds`.
 pub(super) fn seconds(node: &Node, place: &str, least: u32, reporter: &mut Reporter) -> Option<Duration> {
+    if let Data::String(text) = &node.data
+        && let Some(meant) = duration::parse(text).filter(|meant| meant.subsec_nanos() == 0)
+    {
+        let help = Some(format!("write {} as a bare number", meant.as_secs()));
+        return unexpected(node, place, "a whole number of seconds", help, reporter);
+    }
     let most = u32::try_from(duration::MAX.as_secs()).unwrap_or(u32::MAX);
     whole(node, place, least..=most, reporter).map(|seconds| Duration::from_secs(seconds.into()))
 }

@@ -137,11 +137,11 @@ fn a_canary_is_checked() {
         ),
         (
             "{scaleDownDelaySeconds: |30s}",
-            "scaleDownDelaySeconds must be a whole number from 0 to 315360000, found \"30s\"",
+            "scaleDownDelaySeconds must be a whole number of seconds, found \"30s\" (write 30 as a bare number)",
         ),
         (
             "{scaleDownDelaySeconds: |'30'}",
-            "scaleDownDelaySeconds must be a whole number from 0 to 315360000, found \"30\" (write 30, without quotes)",
+            "scaleDownDelaySeconds must be a whole number of seconds, found \"30\" (write 30 as a bare number)",
         ),
         ("{sessionAffinity: |{}}", "sessionAffinity needs exactly one of cookie, header, found none"),
         (

@@ -77,6 +77,10 @@ fn convergence_is_checked() {
         ("{onTimeout: |true}", "convergence.onTimeout must be one of pause, abort, continue, found true"),
         ("{onNack: |continue}", "convergence.onNack must be one of abort, pause, found \"continue\""),
         ("{expectedNodes: |0}", "convergence.expectedNodes must be a whole number from 1 up, found 0"),
+        (
+            "{expectedNodes: |'12'}",
+            "convergence.expectedNodes must be a whole number from 1 up, found \"12\" (write 12, without quotes)",
+        ),
         ("{expectedNodes: |many}", "convergence.expectedNodes must be a whole number from 1 up, found \"many\""),
     ] {
         refused(&rollout(&format!("convergence: {text}")), expected);
@@ -112,7 +116,11 @@ fn deadlines_and_the_rollback_window_are_checked() {
         ("progressDeadlineSeconds: |0", "progressDeadlineSeconds must be a whole number from 1 to 315360000, found 0"),
         (
             "progressDeadlineSeconds: |10m",
-            "progressDeadlineSeconds must be a whole number from 1 to 315360000, found \"10m\"",
+            "progressDeadlineSeconds must be a whole number of seconds, found \"10m\" (write 600 as a bare number)",
+        ),
+        (
+            "progressDeadlineSeconds: |500ms",
+            "progressDeadlineSeconds must be a whole number from 1 to 315360000, found \"500ms\"",
         ),
         (
             "progressDeadlineAbort: |'on'",
