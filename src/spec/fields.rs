@@ -58,11 +58,28 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// The only entry of a mapping that must have exactly one of the `known` keys. `None`, and a report, if it has not.
+pub(super) fn one_of<'a>(node: &'a Node, place: &str, known: &[&str], reporter: &mut Reporter) -> Option<&'a Entry> {
+    let fields = Fields::read(node, place, known, reporter)?;
+    let given: Vec<_> = fields.iter().collect();
+    if let [entry] = given[..] {
+        return Some(entry);
+    }
+    // An unknown key was reported already, and it is what should have stood here.
+    if given.len() > 1 || matches!(&node.data, Data::Mapping(entries) if entries.is_empty()) {
+        let found = given.iter().map(|entry| entry.key.as_str()).collect::<Vec<_>>().join(", ");
+        let shown = if found.is_empty() { "none" } else { &found };
+        let message = format!("{place} needs exactly one of {}, found {shown}", known.join(", "));
+        reporter.error(node.position, message, found.as_str(), None);
+    }
+    None
+}
+
 /// The entries of a mapping with free keys.
 pub(super) fn mapping<'a>(node: &'a Node, place: &str, reporter: &mut Reporter) -> Option<&'a [Entry]> {
     match &node.data {
         Data::Mapping(entries) => Some(entries),
-        _ => unexpected(node, place, "a mapping", reporter),
+        _ => unexpected(node, place, "a mapping", None, reporter),
     }
 }
 
@@ -70,7 +87,7 @@ pub(super) fn mapping<'a>(node: &'a Node, place: &str, reporter: &mut Reporter) 
 pub(super) fn list<'a>(node: &'a Node, place: &str, reporter: &mut Reporter) -> Option<&'a [Node]> {
     match &node.data {
         Data::Sequence(items) => Some(items),
-        _ => unexpected(node, place, "a list", reporter),
+        _ => unexpected(node, place, "a list", None, reporter),
     }
 }
 
@@ -82,12 +99,19 @@ pub(super) fn name<'a>(node: &'a Node, place: &str, reporter: &mut Reporter) -> 
             reporter.error(node.position, format!("{place} is empty"), "\"\"", None);
             None
         }
-        _ => unexpected(node, place, "a name", reporter),
+        _ => unexpected(node, place, "a name", None, reporter),
     }
 }
 
-fn unexpected<T>(node: &Node, place: &str, expected: &str, reporter: &mut Reporter) -> Option<T> {
+/// Reports that `node` is not what `place` must be.
+pub(super) fn unexpected<T>(
+    node: &Node,
+    place: &str,
+    expected: &str,
+    help: Option<String>,
+    reporter: &mut Reporter,
+) -> Option<T> {
     let found = node.found();
-    reporter.error(node.position, format!("{place} must be {expected}, found {found}"), found, None);
+    reporter.error(node.position, format!("{place} must be {expected}, found {found}"), found, help);
     None
 }

@@ -11,7 +11,7 @@ mod expected;
 mod scalar;
 #[cfg(test)]
 mod tests;
-mod time;
+pub(super) mod time;
 mod well_known;
 
 use std::collections::BTreeMap;

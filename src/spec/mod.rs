@@ -22,6 +22,7 @@ pub mod resources;
 mod rollout;
 mod strategy;
 pub mod suggest;
+mod unserved;
 mod walk;
 mod weights;
 pub mod yaml;

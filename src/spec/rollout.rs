@@ -4,16 +4,24 @@
 //! releases will understand is named as such: with a warning where leaving it out is harmless, with an error where it
 //! would move traffic against the writer's wish.
 
+mod blue_green;
+mod canary;
+mod convergence;
+mod duration;
 mod endpoint;
+mod header;
+mod scalar;
+mod step;
 mod strategy;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use prost_reflect::{DynamicMessage, MessageDescriptor};
 
 use super::fields::{Fields, list, mapping, name};
 use super::model::{Backend, Endpoint, Origin, Reference, Rollout, Version};
-use super::strategy::{Convergence, Strategy};
+use super::strategy::Strategy;
 use super::yaml::{Data, Entry, Node, Position};
 use super::{Reporter, descriptor, message, nodes, references, suggest, walk};
 
@@ -31,8 +39,7 @@ const OWN_FIELDS: [(&str, &str); 5] = [
 ];
 
 /// Keys of `spec` that nothing acts on yet and that may be left out without harm.
-const WITHOUT_EFFECT: [&str; 5] =
-    ["convergence", "capacityGate", "progressDeadlineSeconds", "progressDeadlineAbort", "rollbackWindow"];
+const WITHOUT_EFFECT: [&str; 1] = ["capacityGate"];
 
 /// Keys of `spec` that nothing acts on yet and that hold traffic back: to go on without them is no option.
 const REFUSED: [(&str, &str); 3] = [
@@ -41,21 +48,23 @@ const REFUSED: [(&str, &str); 3] = [
     ("webhooks", "without it traffic would move although a hook refuses"),
 ];
 
+/// Ten minutes without progress are too many, as for Argo Rollouts.
+const PROGRESS_DEADLINE: Duration = Duration::from_secs(600);
+
 /// Reads one document. `None`, and at least one error reported, unless all of it is right. What it names elsewhere is
 /// added to `found` either way.
 pub(super) fn read(node: &Node, reporter: &mut Reporter, found: &mut Vec<Reference>) -> Option<Rollout> {
     let errors = reporter.errors();
     let document = Fields::read(node, "a Rollout", &["apiVersion", "kind", "metadata", "spec"], reporter)?;
     let name = metadata_name(&document, reporter);
-    let Some(spec) = document.get("spec") else {
-        missing(&document, "spec", "it holds the versions and the strategy", reporter);
-        return None;
-    };
-    let mut known = vec!["nodes", "cluster", "versions", "target", "strategy"];
+    let spec = required(&document, "spec", "it holds the versions and the strategy", reporter)?;
+    let mut known = vec!["nodes", "cluster", "versions", "target", "strategy", "convergence"];
+    known.extend(["progressDeadlineSeconds", "progressDeadlineAbort", "rollbackWindow"]);
     known.extend(WITHOUT_EFFECT);
     known.extend(REFUSED.iter().map(|(key, _)| key));
     let spec = Fields::read(spec, "spec", &known, reporter)?;
-    unsupported(&spec, reporter);
+    refuse(&spec, &REFUSED, reporter);
+    warn_without_effect(&spec, &WITHOUT_EFFECT, reporter);
 
     let nodes = nodes::all_or_some(spec.get("nodes"), reporter);
     if let Some(versions) = spec.get("versions") {
@@ -65,9 +74,19 @@ pub(super) fn read(node: &Node, reporter: &mut Reporter, found: &mut Vec<Referen
     let names: Vec<Arc<str>> = versions.iter().flatten().map(|version| version.name.clone()).collect();
     let target = spec.get("target").and_then(|node| target(node, &names, reporter));
     let strategy = strategy(&spec, &names, reporter);
-    if spec.get("target").is_none() && matches!(strategy, Some(Strategy::BlueGreen(_))) {
-        missing(&spec, "spec.target", "it is the version that should carry the traffic", reporter);
+    if matches!(strategy, Some(Strategy::BlueGreen(_) | Strategy::Canary(_))) {
+        required(&spec, "spec.target", "it is the version that should carry the traffic", reporter);
     }
+    let convergence = spec.get("convergence").map(|node| convergence::read(node, reporter)).unwrap_or_default();
+    let progress_deadline = spec
+        .get("progressDeadlineSeconds")
+        .and_then(|node| scalar::seconds(node, "progressDeadlineSeconds", 1, reporter))
+        .unwrap_or(PROGRESS_DEADLINE);
+    let progress_deadline_abort = spec
+        .get("progressDeadlineAbort")
+        .and_then(|node| scalar::boolean(node, "progressDeadlineAbort", reporter))
+        .unwrap_or_default();
+    let rollback_window = spec.get("rollbackWindow").and_then(|node| rollback_window(node, reporter));
 
     let (name, position) = name?;
     let (nodes, versions, strategy) = (nodes?, versions?, strategy?);
@@ -79,25 +98,19 @@ pub(super) fn read(node: &Node, reporter: &mut Reporter, found: &mut Vec<Referen
         versions,
         target,
         strategy,
-        convergence: Convergence::default(),
-        progress_deadline: std::time::Duration::from_secs(600),
-        progress_deadline_abort: false,
-        rollback_window: 0,
+        convergence,
+        progress_deadline,
+        progress_deadline_abort,
+        rollback_window: rollback_window.unwrap_or_default(),
         origin,
     })
 }
 
 /// `metadata.name` and where it stands.
 pub(super) fn metadata_name(document: &Fields<'_>, reporter: &mut Reporter) -> Option<(Arc<str>, Position)> {
-    let Some(metadata) = document.get("metadata") else {
-        missing(document, "metadata", "other documents know this one by its name", reporter);
-        return None;
-    };
+    let metadata = required(document, "metadata", "other documents know this one by its name", reporter)?;
     let metadata = Fields::read(metadata, "metadata", &["name", "labels", "annotations"], reporter)?;
-    let Some(node) = metadata.get("name") else {
-        missing(&metadata, "metadata.name", "other documents know this one by it", reporter);
-        return None;
-    };
+    let node = required(&metadata, "metadata.name", "other documents know this one by it", reporter)?;
     let text = name(node, "metadata.name", reporter)?;
     checked_name(text, "metadata.name", node.position, reporter).then(|| (Arc::from(text), node.position))
 }
@@ -119,24 +132,40 @@ fn checked_name(text: &str, place: &str, position: Position, reporter: &mut Repo
     false
 }
 
-/// Reports that the key at the end of the path `what` is missing, unless it is only misspelt.
-fn missing(fields: &Fields<'_>, what: &str, why: &str, reporter: &mut Reporter) {
-    if fields.lacks(what.rsplit('.').next().unwrap_or(what)) {
+/// The value of the key at the end of the path `what`. Without it, `why` it is needed is reported, unless the key is
+/// only misspelt.
+fn required<'a>(fields: &Fields<'a>, what: &str, why: &str, reporter: &mut Reporter) -> Option<&'a Node> {
+    let key = what.rsplit('.').next().unwrap_or(what);
+    if fields.lacks(key) {
         reporter.error(fields.position(), format!("{what} is missing: {why}"), "", None);
+    }
+    fields.get(key)
+}
+
+/// Reports as an error each key that nothing acts on yet and that must not be left out, with why.
+fn refuse(fields: &Fields<'_>, refused: &[(&str, &str)], reporter: &mut Reporter) {
+    for (key, why) in refused {
+        if let Some(entry) = fields.entry(key) {
+            reporter.error(entry.position, format!("{key} is not supported yet"), *key, Some((*why).to_owned()));
+        }
     }
 }
 
-fn unsupported(spec: &Fields<'_>, reporter: &mut Reporter) {
-    for entry in spec.iter() {
-        let key = entry.key.as_str();
-        if WITHOUT_EFFECT.contains(&key) {
+/// Warns of each key that nothing acts on yet.
+fn warn_without_effect(fields: &Fields<'_>, keys: &[&str], reporter: &mut Reporter) {
+    for key in keys {
+        if let Some(entry) = fields.entry(key) {
             let message = format!("{key} is not supported yet: it has no effect in this version");
-            reporter.warning(entry.position, message, key, None);
-        } else if let Some((_, why)) = REFUSED.iter().find(|(refused, _)| *refused == key) {
-            let help = Some((*why).to_owned());
-            reporter.error(entry.position, format!("{key} is not supported yet"), key, help);
+            reporter.warning(entry.position, message, *key, None);
         }
     }
+}
+
+fn rollback_window(node: &Node, reporter: &mut Reporter) -> Option<u32> {
+    let fields = Fields::read(node, "rollbackWindow", &["revisions"], reporter)?;
+    let why = "it is how far back a version may have been stable";
+    let node = required(&fields, "rollbackWindow.revisions", why, reporter)?;
+    scalar::whole(node, "rollbackWindow.revisions", 0..=u32::MAX, reporter)
 }
 
 fn target(node: &Node, versions: &[Arc<str>], reporter: &mut Reporter) -> Option<Arc<str>> {
@@ -156,10 +185,7 @@ fn known_version(text: &str, at: Position, versions: &[Arc<str>], reporter: &mut
 }
 
 fn strategy(spec: &Fields<'_>, versions: &[Arc<str>], reporter: &mut Reporter) -> Option<Strategy> {
-    let Some(node) = spec.get("strategy") else {
-        missing(spec, "spec.strategy", "expected exactly one of canary, blueGreen, weights", reporter);
-        return None;
-    };
+    let node = required(spec, "spec.strategy", "expected exactly one of canary, blueGreen, weights", reporter)?;
     strategy::read(node, versions, reporter)
 }
 
@@ -169,10 +195,7 @@ fn versions(spec: &Fields<'_>, rollout: &str, reporter: &mut Reporter) -> Option
     let cluster = descriptor::message("envoy.config.cluster.v3.Cluster")?;
     let common = spec.get("cluster").and_then(|node| native_cluster(node, &cluster, reporter));
     let common = common.unwrap_or_else(|| DynamicMessage::new(cluster));
-    let Some(node) = spec.get("versions") else {
-        missing(spec, "spec.versions", "a rollout moves traffic between two or more", reporter);
-        return None;
-    };
+    let node = required(spec, "spec.versions", "a rollout moves traffic between two or more", reporter)?;
     let entries = mapping(node, "spec.versions", reporter)?;
     if entries.len() < 2 {
         let message = format!("a rollout moves traffic between two or more versions, found {}", entries.len());

@@ -13,6 +13,10 @@ use super::NodeSelector;
 /// Weights of one split add up to this: two decimals of a percent.
 pub const TOTAL_WEIGHT: u32 = 10_000;
 
+/// How long an old version's cluster stays after promotion where the file does not say: as long as Argo Rollouts waits
+/// before it takes the old pods away.
+const SCALE_DOWN_DELAY: Duration = Duration::from_secs(30);
+
 /// How traffic is split: parts of [`TOTAL_WEIGHT`] per version, one entry for each version in the order of the file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Split(pub Vec<(Arc<str>, u32)>);
@@ -37,6 +41,12 @@ pub struct Canary {
     pub affinity: Option<Affinity>,
     /// How long the old version's cluster stays after promotion.
     pub scale_down_delay: Duration,
+}
+
+impl Default for Canary {
+    fn default() -> Self {
+        Self { steps: Vec::new(), affinity: None, scale_down_delay: SCALE_DOWN_DELAY }
+    }
 }
 
 /// One step of a canary.
@@ -123,7 +133,7 @@ impl Default for BlueGreen {
             auto_promotion_enabled: true,
             auto_promotion: None,
             switch_at: None,
-            scale_down_delay: Duration::from_secs(30),
+            scale_down_delay: SCALE_DOWN_DELAY,
         }
     }
 }

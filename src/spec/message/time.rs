@@ -37,7 +37,7 @@ pub(super) fn duration_help(text: &str) -> Option<String> {
 }
 
 /// Seconds and nanoseconds since 1970 of a time as RFC 3339 writes it, the nanoseconds never negative.
-pub(super) fn timestamp(text: &str) -> Option<(i64, i32)> {
+pub(in crate::spec) fn timestamp(text: &str) -> Option<(i64, i32)> {
     let shape: String = text.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
     let rest = shape.strip_prefix("0000-00-00T00:00:00")?;
     let zone = match rest.strip_prefix('.') {
