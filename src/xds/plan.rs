@@ -94,9 +94,15 @@ impl Session {
 
         for (name, held) in &channel.held {
             let Some(vanished) = held.vanished else { continue };
-            if blocked || !self.may_remove(ty, vanished, now) {
+            // A whole state would send it again; what was never acknowledged is not in use, and may be what is rejected.
+            let unused = full && held.good.is_none() && !held.older && !held.acked;
+            if blocked || !(unused || self.may_remove(ty, vanished, now)) {
                 plan.complete = false;
-                plan.whole.extend(held.body.clone().or_else(|| held.good.clone()));
+                let newest = held.body.as_ref().filter(|_| held.acked);
+                let kept = newest.or(held.good.as_ref()).or(held.body.as_ref());
+                // What is not acknowledged is taken back.
+                plan.changed.extend(kept.filter(|kept| full && held.version != Some(kept.version)).cloned());
+                plan.whole.extend(kept.cloned());
             } else {
                 plan.removed.push(Arc::clone(name));
             }
