@@ -89,6 +89,20 @@ impl Node {
         }
     }
 
+    /// `true` or `false`; for anything else what its writer may have meant, where that can be told.
+    pub(super) fn boolean(&self) -> Result<bool, Option<String>> {
+        let meant = match &self.data {
+            Data::Bool(value) => return Ok(*value),
+            Data::String(text) => match text.to_ascii_lowercase().as_str() {
+                "true" | "yes" | "on" | "y" => Some("write true, without quotes".to_owned()),
+                "false" | "no" | "off" | "n" => Some("write false, without quotes".to_owned()),
+                _ => None,
+            },
+            _ => None,
+        };
+        Err(meant)
+    }
+
     /// What stands there, in the words of an error message: scalars as written (long text is cut), the rest by kind.
     #[must_use]
     pub fn found(&self) -> String {

@@ -33,14 +33,9 @@ impl Reader<'_> {
     }
 
     fn boolean(&mut self, node: &Node, place: &str) -> Option<bool> {
-        let help = match &node.data {
-            Data::Bool(value) => return Some(*value),
-            Data::String(text) => match text.to_ascii_lowercase().as_str() {
-                "true" | "yes" | "on" | "y" => Some("write true, without quotes".to_owned()),
-                "false" | "no" | "off" | "n" => Some("write false, without quotes".to_owned()),
-                _ => None,
-            },
-            _ => None,
+        let help = match node.boolean() {
+            Ok(value) => return Some(value),
+            Err(help) => help,
         };
         self.mismatch_with(node, &expected::one(&Kind::Bool), place, help)
     }

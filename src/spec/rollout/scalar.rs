@@ -11,14 +11,9 @@ use crate::spec::{Reporter, suggest};
 
 /// `true` or `false`.
 pub(super) fn boolean(node: &Node, place: &str, reporter: &mut Reporter) -> Option<bool> {
-    let help = match &node.data {
-        Data::Bool(value) => return Some(*value),
-        Data::String(text) => match text.to_ascii_lowercase().as_str() {
-            "true" | "yes" | "on" | "y" => Some("write true, without quotes".to_owned()),
-            "false" | "no" | "off" | "n" => Some("write false, without quotes".to_owned()),
-            _ => None,
-        },
-        _ => None,
+    let help = match node.boolean() {
+        Ok(value) => return Some(value),
+        Err(help) => help,
     };
     unexpected(node, place, "true or false", help, reporter)
 }
