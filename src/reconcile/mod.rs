@@ -9,6 +9,10 @@ use crate::rollout;
 use crate::spec::{SpecSet, Traffic};
 use crate::translate::World;
 
+mod message;
+
+pub use message::{Message, Reply};
+
 /// What happens.
 #[derive(Debug, Clone)]
 pub enum Input {

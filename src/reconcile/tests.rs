@@ -21,6 +21,8 @@ fn spec(target: &str, line: u32) -> Arc<SpecSet> {
         progress_deadline: std::time::Duration::from_secs(600),
         progress_deadline_abort: false,
         rollback_window: 0,
+        webhooks: Vec::new(),
+        group: None,
         origin: Origin { file: "a.yaml".into(), line, column: 1 },
     };
     let host = json!({"name": "v", "domains": ["*"], "routes": [

@@ -16,7 +16,7 @@ pub(super) fn traffic(spec: &Rollout, canary: &Canary, stable: &str, to: &Arc<st
     let mut traffic = Traffic::of(shared(spec, stable, to, weight(steps)));
     for step in steps {
         match step {
-            Step::SetWeight(_) | Step::Pause(_) => {}
+            Step::SetWeight(_) | Step::Pause(_) | Step::Analysis(_) => {}
             Step::SetHeaderRoute(route) => {
                 let there = traffic.header_routes.iter().position(|(other, _)| other.name == route.name);
                 let new = (!route.matches.is_empty()).then(|| (route.clone(), Arc::clone(to)));
@@ -76,7 +76,8 @@ pub(super) fn progress(step: &Step, waited: Duration, passed: bool) -> Progress 
     match step {
         Step::SetWeight(_) | Step::SetHeaderRoute(_) | Step::SetMirrorRoute(_) => Progress::Delivered,
         Step::Pause(_) if passed => Progress::Over("promoted past the pause".to_owned()),
-        Step::Pause(None) => Progress::Waiting(None),
+        Step::Analysis(_) if passed => Progress::Over("promoted past the analysis".to_owned()),
+        Step::Pause(None) | Step::Analysis(_) => Progress::Waiting(None),
         Step::Pause(Some(pause)) => match pause.checked_sub(waited).filter(|left| !left.is_zero()) {
             Some(left) => Progress::Waiting(Some(left)),
             None => Progress::Over(format!("the pause of {} is over", span(*pause))),
@@ -93,5 +94,6 @@ pub(super) fn words(step: &Step) -> String {
         Step::SetHeaderRoute(route) if route.matches.is_empty() => format!("setHeaderRoute {} off", route.name),
         Step::SetHeaderRoute(route) => format!("setHeaderRoute {}", route.name),
         Step::SetMirrorRoute(mirror) => format!("setMirrorRoute {} {}", mirror.name, mirror.percentage),
+        Step::Analysis(templates) => format!("analysis {}", templates.join(", ")),
     }
 }

@@ -41,6 +41,8 @@ fn rollout(target: &str, strategy: Strategy) -> Rollout {
         progress_deadline: secs(600),
         progress_deadline_abort: false,
         rollback_window: 0,
+        webhooks: Vec::new(),
+        group: None,
         origin: Origin { file: "a.yaml".into(), line: 1, column: 1 },
     }
 }

@@ -24,6 +24,7 @@ mod strategy;
 pub mod suggest;
 mod unserved;
 mod walk;
+mod webhook;
 mod weights;
 pub mod yaml;
 
@@ -39,3 +40,4 @@ pub use strategy::{
     Affinity, BlueGreen, Canary, Convergence, HeaderMatch, HeaderRoute, MirrorRoute, OnNack, OnTimeout, Quorum, Split,
     Step, Strategy, StringMatch, TOTAL_WEIGHT, Traffic,
 };
+pub use webhook::{Webhook, WebhookKind};

@@ -10,6 +10,7 @@ use prost_reflect::DynamicMessage;
 
 use super::nodes::Glob;
 use super::strategy::{Convergence, Strategy};
+use super::webhook::Webhook;
 use super::yaml::Position;
 
 /// Where a document stands in its file.
@@ -229,6 +230,10 @@ pub struct Rollout {
     pub progress_deadline_abort: bool,
     /// A version that was stable within so many revisions is taken back without steps; 0 switches that off.
     pub rollback_window: u32,
+    /// In the order of the file.
+    pub webhooks: Vec<Arc<Webhook>>,
+    /// Moves in lockstep with the other rollouts that name this group.
+    pub group: Option<Arc<str>>,
     /// Where it stands.
     pub origin: Origin,
 }

@@ -102,6 +102,8 @@ pub(super) fn read(node: &Node, reporter: &mut Reporter, found: &mut Vec<Referen
         progress_deadline,
         progress_deadline_abort,
         rollback_window: rollback_window.unwrap_or_default(),
+        webhooks: Vec::new(),
+        group: None,
         origin,
     })
 }

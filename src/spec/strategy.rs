@@ -60,6 +60,8 @@ pub enum Step {
     SetHeaderRoute(HeaderRoute),
     /// A copy of requests goes to the new version; a percentage of 0 takes the mirror of that name away.
     SetMirrorRoute(MirrorRoute),
+    /// Waits for the verdict on the metrics of these templates.
+    Analysis(Vec<Arc<str>>),
 }
 
 /// Requests that go to one version whatever the weights say.

@@ -87,6 +87,8 @@ fn rollout(name: &str, nodes: &Arc<NodeSelector>, versions: &[(&str, &[&str])]) 
         progress_deadline: std::time::Duration::from_secs(600),
         progress_deadline_abort: false,
         rollback_window: 0,
+        webhooks: Vec::new(),
+        group: None,
         origin: origin(),
     })
 }

@@ -19,6 +19,8 @@ fn rollout(name: &str, versions: &[String]) -> Rollout {
         progress_deadline: std::time::Duration::from_secs(600),
         progress_deadline_abort: false,
         rollback_window: 0,
+        webhooks: Vec::new(),
+        group: None,
         origin: Origin { file: "a.yaml".into(), line: 1, column: 1 },
     }
 }
