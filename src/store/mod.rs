@@ -28,7 +28,7 @@ use std::path::{Path, PathBuf};
 
 pub use journal::{Journal, Torn};
 pub use last_good::LastGood;
-pub use records::Loaded;
+pub use records::{Loaded, Records};
 pub use rejections::Rejections;
 pub use seal::Flaw;
 
