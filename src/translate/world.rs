@@ -44,6 +44,8 @@ struct State {
     documents: BTreeMap<Place, Document>,
     /// Written by the first node of each group that asks.
     groups: Mutex<BTreeMap<Audience, Assignment>>,
+    /// One node of each group, also of those that only earlier states had.
+    nodes: Mutex<BTreeMap<Arc<str>, NodeIdentity>>,
 }
 
 /// A resource as a node gets it, for people.
@@ -93,6 +95,12 @@ impl Assign for World {
         let identity = identity(node);
         self.earlier.iter().map(|state| state.assign(&identity).snapshot).collect()
     }
+
+    fn group(&self, group: &str) -> Option<Arc<Snapshot>> {
+        let node = lock(&self.now.nodes).get(group).cloned()?;
+        let Assignment { group: now, snapshot } = self.now.assign(&node);
+        (*now == *group).then_some(snapshot)
+    }
 }
 
 impl State {
@@ -120,6 +128,7 @@ impl State {
         next.selectors = of_services.chain(of_documents).cloned().collect();
         next.selectors.sort_unstable();
         next.selectors.dedup();
+        next.nodes = Mutex::new(lock(&self.nodes).clone());
         next
     }
 
@@ -161,9 +170,10 @@ impl State {
         let selectors = self.selectors.iter().enumerate();
         let audience = selectors.filter(|(_, selector)| selector.matches(identity)).map(|(place, _)| place).collect();
         let mut groups = lock(&self.groups);
-        let made = groups.entry(audience).or_insert_with_key(|audience| Assignment {
-            group: self.group_name(audience),
-            snapshot: Arc::new(self.snapshot(audience)),
+        let made = groups.entry(audience).or_insert_with_key(|audience| {
+            let group = self.group_name(audience);
+            lock(&self.nodes).insert(Arc::clone(&group), identity.clone());
+            Assignment { group, snapshot: Arc::new(self.snapshot(audience)) }
         });
         made.clone()
     }

@@ -172,8 +172,7 @@ fn a_newer_schema_is_neither_read_nor_overwritten() {
     let mut store = Store::saved();
     let newer = r#"{"schema": 2, "something": "else"}"#;
     fs::write(store.at("shop.json"), newer).unwrap();
-    for error in [store.records.load_all().unwrap_err(), store.records.save("shop", 2, &record(3)).unwrap_err()]
-    {
+    for error in [store.records.load_all().unwrap_err(), store.records.save("shop", 2, &record(3)).unwrap_err()] {
         assert!(matches!(error, StoreError::NewerSchema { found: 2, known: 1, .. }), "{error}");
     }
     assert_eq!(fs::read_to_string(store.at("shop.json")).unwrap(), newer);
