@@ -48,6 +48,15 @@ struct State {
     nodes: Mutex<BTreeMap<Arc<str>, NodeIdentity>>,
 }
 
+/// A group of nodes that see a rollout.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seat {
+    /// [`Assignment::group`]
+    pub group: Arc<str>,
+    /// Whether its nodes are `canaryNodes`, which get each change first.
+    pub canary: bool,
+}
+
 /// A resource as a node gets it, for people.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rendered {
@@ -71,6 +80,31 @@ impl World {
     pub fn next(&self, spec: &SpecSet, traffic: &BTreeMap<Arc<str>, Traffic>) -> Self {
         let earlier = std::iter::once(&self.now).chain(&self.earlier).take(MAX_EARLIER).cloned().collect();
         Self { now: Arc::new(self.now.next(spec, traffic)), earlier }
+    }
+
+    /// The groups that see `rollout`, as far as nodes of them have been assigned.
+    #[must_use]
+    pub fn audience(&self, rollout: &Rollout) -> Vec<Seat> {
+        let canary_nodes = rollout.convergence.canary_nodes.as_ref();
+        let nodes = lock(&self.now.nodes);
+        let seated = nodes.iter().filter(|(_, node)| rollout.nodes.matches(node));
+        seated
+            .map(|(group, node)| Seat {
+                group: Arc::clone(group),
+                canary: canary_nodes.is_some_and(|selector| selector.matches(node)),
+            })
+            .collect()
+    }
+
+    /// Whether the resource of that name has to do with `rollout`: it is a cluster of one of its versions, or names it.
+    #[must_use]
+    pub fn carries(&self, rollout: &Rollout, ty: ResourceType, name: &str) -> bool {
+        if matches!(ty, ResourceType::Cluster | ResourceType::Endpoint) {
+            return rollout.versions.iter().any(|version| *version.cluster_name == *name);
+        }
+        let documents = self.now.documents.values();
+        let mut named = documents.filter(|document| *document.source.name == *name);
+        named.any(|document| resource_type(document.source.kind) == ty && document.actions.contains(&rollout.name))
     }
 
     /// All that `node` should have, in push order, decoded from the bytes it would get.
