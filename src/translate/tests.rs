@@ -88,6 +88,7 @@ fn rollout(name: &str, nodes: &Arc<NodeSelector>, versions: &[(&str, &[&str])]) 
         progress_deadline_abort: false,
         rollback_window: 0,
         webhooks: Vec::new(),
+        promotion_windows: Vec::new(),
         group: None,
         origin: origin(),
     })
