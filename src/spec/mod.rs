@@ -37,7 +37,7 @@ pub use model::{
     ResourceKind, Role, Rollout, SpecSet, Version,
 };
 pub use strategy::{
-    Affinity, BlueGreen, Canary, Convergence, HeaderMatch, HeaderRoute, MirrorRoute, OnNack, OnTimeout, Quorum, Split,
-    Step, Strategy, StringMatch, TOTAL_WEIGHT, Traffic,
+    Affinity, BlueGreen, Canary, Convergence, HeaderMatch, HeaderRoute, MirrorRoute, OnNack, OnTimeout, Quorum, Served,
+    Split, Step, Strategy, StringMatch, TOTAL_WEIGHT, Traffic,
 };
 pub use webhook::{Webhook, WebhookKind};
