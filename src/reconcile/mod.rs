@@ -13,6 +13,9 @@ mod message;
 
 pub use message::{Message, Reply};
 
+/// For whoever passes messages on: the word that was probably meant.
+pub use crate::spec::suggest;
+
 /// What happens.
 #[derive(Debug, Clone)]
 pub enum Input {
