@@ -52,6 +52,9 @@ pub use signals::Signals;
 /// wait, which loses nothing.
 const FLEET_QUEUE: usize = 4_096;
 
+/// Questions and commands of people: more at once than these wait.
+const QUESTIONS: usize = 64;
+
 /// How long streams have to end, longer than the server itself allows them.
 const STREAM_GRACE: Duration = Duration::from_secs(8);
 
@@ -188,6 +191,7 @@ impl Bound {
         let worlds = world.subscribe();
         let sources = admin::Sources {
             fleet: questions,
+            rollouts: mpsc::channel(QUESTIONS).0,
             serving: Arc::new({
                 let worlds = worlds.clone();
                 move || worlds.borrow().is_some()

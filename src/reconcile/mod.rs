@@ -6,12 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::rollout;
-use crate::spec::{SpecSet, Traffic};
+use crate::spec::{Served, SpecSet, Traffic};
 use crate::translate::World;
 
 mod message;
 
 pub use message::{Message, Reply};
+
+/// For whoever passes messages on: the word that was probably meant.
+pub use crate::spec::suggest;
 
 /// What happens.
 #[derive(Debug, Clone)]
@@ -65,10 +68,10 @@ impl Reconciler {
 }
 
 /// By name. Of two rollouts with one name the first counts, as in [`World`].
-fn traffic(spec: &SpecSet) -> BTreeMap<Arc<str>, Traffic> {
+fn traffic(spec: &SpecSet) -> BTreeMap<Arc<str>, Served> {
     let mut traffic = BTreeMap::new();
     for rollout in spec.files.values().flat_map(|file| &file.rollouts) {
-        traffic.entry(Arc::clone(&rollout.name)).or_insert_with(|| Traffic::of(rollout::split(rollout)));
+        traffic.entry(Arc::clone(&rollout.name)).or_insert_with(|| Traffic::of(rollout::split(rollout)).into());
     }
     traffic
 }

@@ -22,6 +22,7 @@ fn spec(target: &str, line: u32) -> Arc<SpecSet> {
         progress_deadline_abort: false,
         rollback_window: 0,
         webhooks: Vec::new(),
+        promotion_windows: Vec::new(),
         group: None,
         origin: Origin { file: "a.yaml".into(), line, column: 1 },
     };

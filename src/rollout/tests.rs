@@ -42,6 +42,7 @@ fn rollout(target: &str, strategy: Strategy) -> Rollout {
         progress_deadline_abort: false,
         rollback_window: 0,
         webhooks: Vec::new(),
+        promotion_windows: Vec::new(),
         group: None,
         origin: Origin { file: "a.yaml".into(), line: 1, column: 1 },
     }

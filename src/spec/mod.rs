@@ -5,6 +5,7 @@
 //! This layer speaks of rollouts and Envoy resources as messages; it knows nothing of xDS sessions, and does no I/O.
 
 mod admit;
+mod analysis;
 mod broken;
 pub mod canonical;
 mod check;
@@ -26,9 +27,11 @@ mod unserved;
 mod walk;
 mod webhook;
 mod weights;
+mod window;
 pub mod yaml;
 
 pub use admit::{Admission, Admitted, Files, admit, check_files};
+pub use analysis::{AnalysisTemplate, Metric, Provider, ThresholdRange};
 pub use check::Options;
 pub use diagnostic::{Diagnostic, Reporter, Severity};
 pub use document::parse_file;
@@ -37,7 +40,8 @@ pub use model::{
     ResourceKind, Role, Rollout, SpecSet, Version,
 };
 pub use strategy::{
-    Affinity, BlueGreen, Canary, Convergence, HeaderMatch, HeaderRoute, MirrorRoute, OnNack, OnTimeout, Quorum, Split,
-    Step, Strategy, StringMatch, TOTAL_WEIGHT, Traffic,
+    Affinity, BlueGreen, Canary, Convergence, HeaderMatch, HeaderRoute, MirrorRoute, OnNack, OnTimeout, Quorum, Served,
+    Split, Step, Strategy, StringMatch, TOTAL_WEIGHT, Traffic,
 };
 pub use webhook::{Webhook, WebhookKind};
+pub use window::{PromotionWindow, WindowKind, WindowVerdict, verdict};

@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use prost_reflect::DynamicMessage;
 
+use super::analysis::AnalysisTemplate;
 use super::nodes::Glob;
 use super::strategy::{Convergence, Strategy};
 use super::webhook::Webhook;
+use super::window::PromotionWindow;
 use super::yaml::Position;
 
 /// Where a document stands in its file.
@@ -232,6 +234,8 @@ pub struct Rollout {
     pub rollback_window: u32,
     /// In the order of the file.
     pub webhooks: Vec<Arc<Webhook>>,
+    /// In the order of the file.
+    pub promotion_windows: Vec<Arc<PromotionWindow>>,
     /// Moves in lockstep with the other rollouts that name this group.
     pub group: Option<Arc<str>>,
     /// Where it stands.
@@ -247,6 +251,8 @@ pub struct FileSpec {
     pub rollouts: Vec<Arc<Rollout>>,
     /// Its Envoy resources.
     pub resources: Vec<Arc<Resource>>,
+    /// Its analysis templates.
+    pub templates: Vec<Arc<AnalysisTemplate>>,
     /// What its documents name that may be defined in other files, in the order of the text.
     pub references: Vec<Reference>,
     /// What is left out of the above for its mistakes.

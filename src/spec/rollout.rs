@@ -103,6 +103,7 @@ pub(super) fn read(node: &Node, reporter: &mut Reporter, found: &mut Vec<Referen
         progress_deadline_abort,
         rollback_window: rollback_window.unwrap_or_default(),
         webhooks: Vec::new(),
+        promotion_windows: Vec::new(),
         group: None,
         origin,
     })

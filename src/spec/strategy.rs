@@ -124,6 +124,10 @@ pub struct BlueGreen {
     pub auto_promotion: Option<Duration>,
     /// Not before this instant: time since the Unix epoch.
     pub switch_at: Option<Duration>,
+    /// Templates whose metrics must pass before the switch.
+    pub pre_promotion_analysis: Vec<Arc<str>>,
+    /// Templates whose metrics must pass after the switch, or it is taken back.
+    pub post_promotion_analysis: Vec<Arc<str>>,
     /// How long the old colour stays warm after the switch.
     pub scale_down_delay: Duration,
 }
@@ -135,6 +139,8 @@ impl Default for BlueGreen {
             auto_promotion_enabled: true,
             auto_promotion: None,
             switch_at: None,
+            pre_promotion_analysis: Vec::new(),
+            post_promotion_analysis: Vec::new(),
             scale_down_delay: SCALE_DOWN_DELAY,
         }
     }
@@ -227,6 +233,21 @@ pub struct Traffic {
     /// How users are told apart, while a canary with affinity is under way or done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub affinity: Option<Affinity>,
+}
+
+/// What is served of a rollout at one time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Served {
+    /// What everybody gets.
+    pub traffic: Traffic,
+    /// What `canaryNodes` get in its place, while they are ahead of the others.
+    pub ahead: Option<Traffic>,
+}
+
+impl From<Traffic> for Served {
+    fn from(traffic: Traffic) -> Self {
+        Self { traffic, ahead: None }
+    }
 }
 
 impl Traffic {

@@ -14,7 +14,7 @@ use prost_reflect::DynamicMessage;
 use super::references::{self, References};
 use super::replacement::{Replacement, Replacements};
 use super::{clusters, resource_type, routes};
-use crate::spec::{self, NodeIdentity, NodeSelector, Rollout, SpecSet, Traffic, canonical, descriptor};
+use crate::spec::{self, NodeIdentity, NodeSelector, Rollout, Served, SpecSet, canonical, descriptor};
 use crate::xds::{Assign, Assignment, Node, Resource, ResourceType, Snapshot, TypeSet};
 
 /// Where a document stands: path of its file, and its place among the documents of its kind.
@@ -69,17 +69,17 @@ pub struct Rendered {
 }
 
 impl World {
-    /// Everything that `spec` asks for. `traffic` holds that of each rollout by name; a rollout without it is not served.
+    /// Everything that `spec` asks for. `served` holds the traffic of each rollout by name; a rollout without is not served.
     #[must_use]
-    pub fn new(spec: &SpecSet, traffic: &BTreeMap<Arc<str>, Traffic>) -> Self {
-        Self::default().next(spec, traffic)
+    pub fn new(spec: &SpecSet, served: &BTreeMap<Arc<str>, Served>) -> Self {
+        Self::default().next(spec, served)
     }
 
     /// The world after this one: equal to [`Self::new`], but what has not changed is not encoded again.
     #[must_use]
-    pub fn next(&self, spec: &SpecSet, traffic: &BTreeMap<Arc<str>, Traffic>) -> Self {
+    pub fn next(&self, spec: &SpecSet, served: &BTreeMap<Arc<str>, Served>) -> Self {
         let earlier = std::iter::once(&self.now).chain(&self.earlier).take(MAX_EARLIER).cloned().collect();
-        Self { now: Arc::new(self.now.next(spec, traffic)), earlier }
+        Self { now: Arc::new(self.now.next(spec, served)), earlier }
     }
 
     /// The groups that see `rollout`, as far as nodes of them have been assigned.
@@ -138,17 +138,17 @@ impl Assign for World {
 }
 
 impl State {
-    fn next(&self, spec: &SpecSet, traffic: &BTreeMap<Arc<str>, Traffic>) -> Self {
+    fn next(&self, spec: &SpecSet, served: &BTreeMap<Arc<str>, Served>) -> Self {
         let mut next = Self::default();
         for (path, file) in &spec.files {
             for (index, rollout) in file.rollouts.iter().enumerate() {
-                let Some(traffic) = traffic.get(&rollout.name) else { continue };
+                let Some(served) = served.get(&rollout.name) else { continue };
                 let place = (Arc::clone(path), index);
                 let known = self.services.get(&place).filter(|known| Arc::ptr_eq(&known.source, rollout));
-                next.services.insert(place, Service::new(rollout, traffic, known));
+                next.services.insert(place, Service::new(rollout, served, known));
             }
         }
-        let current: BTreeSet<_> = next.services.values().map(|service| &service.replacement).collect();
+        let current: BTreeSet<_> = next.services.values().flat_map(Service::replacements).collect();
         for (path, file) in &spec.files {
             for (index, resource) in file.resources.iter().enumerate() {
                 let place = (Arc::clone(path), index);
@@ -157,7 +157,11 @@ impl State {
                 next.documents.insert(place, document);
             }
         }
-        let of_services = next.services.values().map(|service| &service.source.nodes);
+        // Also while nobody is ahead: groups keep their names and their snapshots.
+        let of_services = next
+            .services
+            .values()
+            .flat_map(|service| std::iter::once(&service.source.nodes).chain(&service.source.convergence.canary_nodes));
         let of_documents = next.documents.values().map(|document| &document.source.nodes);
         next.selectors = of_services.chain(of_documents).cloned().collect();
         next.selectors.sort_unstable();
@@ -175,12 +179,15 @@ impl State {
     }
 
     fn snapshot(&self, audience: &Audience) -> Snapshot {
-        let visible = |nodes| self.selectors.binary_search(nodes).is_ok_and(|place| audience.contains(&place));
+        let visible = |nodes: &Arc<NodeSelector>| {
+            self.selectors.binary_search(nodes).is_ok_and(|place| audience.contains(&place))
+        };
         let mut sets: BTreeMap<ResourceType, BTreeMap<Arc<str>, Arc<Resource>>> = BTreeMap::new();
         let mut replacements = Replacements::new();
         for service in self.services.values().filter(|service| visible(&service.source.nodes)) {
             let Entry::Vacant(vacant) = replacements.entry(Arc::clone(&service.source.name)) else { continue };
-            vacant.insert(Arc::clone(&service.replacement));
+            let canary = service.source.convergence.canary_nodes.as_ref().is_some_and(visible);
+            vacant.insert(Arc::clone(service.ahead.as_ref().filter(|_| canary).unwrap_or(&service.replacement)));
             for (ty, resource) in &*service.resources {
                 let set = sets.entry(*ty).or_default();
                 set.entry(Arc::clone(&resource.name)).or_insert_with(|| Arc::clone(resource));
@@ -218,15 +225,22 @@ impl State {
 struct Service {
     source: Arc<Rollout>,
     replacement: Arc<Replacement>,
+    /// For its canary nodes, while they are ahead.
+    ahead: Option<Arc<Replacement>>,
     /// What serves its versions; does not depend on the traffic.
     resources: Arc<[(ResourceType, Arc<Resource>)]>,
 }
 
 impl Service {
-    fn new(source: &Arc<Rollout>, traffic: &Traffic, known: Option<&Self>) -> Self {
-        let replacement = Arc::new(Replacement::new(source, traffic));
+    fn new(source: &Arc<Rollout>, served: &Served, known: Option<&Self>) -> Self {
+        let of = |traffic| Arc::new(Replacement::new(source, traffic));
         let resources = known.map_or_else(|| clusters::of_rollout(source).into(), |known| Arc::clone(&known.resources));
-        Self { source: Arc::clone(source), replacement, resources }
+        let (replacement, ahead) = (of(&served.traffic), served.ahead.as_ref().map(of));
+        Self { source: Arc::clone(source), replacement, ahead, resources }
+    }
+
+    fn replacements(&self) -> impl Iterator<Item = &Arc<Replacement>> {
+        std::iter::once(&self.replacement).chain(&self.ahead)
     }
 }
 

@@ -40,6 +40,8 @@ pub(super) fn read(node: &Node, reporter: &mut Reporter) -> BlueGreen {
             .get("autoPromotionSeconds")
             .and_then(|node| scalar::seconds(node, "autoPromotionSeconds", 0, reporter)),
         switch_at: fields.get("switchAt").and_then(|node| duration::instant(node, "switchAt", reporter)),
+        pre_promotion_analysis: default.pre_promotion_analysis,
+        post_promotion_analysis: default.post_promotion_analysis,
         scale_down_delay: fields
             .get("scaleDownDelaySeconds")
             .and_then(|node| scalar::seconds(node, "scaleDownDelaySeconds", 0, reporter))

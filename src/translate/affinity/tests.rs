@@ -20,6 +20,7 @@ fn rollout(name: &str, versions: &[String]) -> Rollout {
         progress_deadline_abort: false,
         rollback_window: 0,
         webhooks: Vec::new(),
+        promotion_windows: Vec::new(),
         group: None,
         origin: Origin { file: "a.yaml".into(), line: 1, column: 1 },
     }

@@ -33,6 +33,7 @@ fn a_colour_switch_is_read_whole() {
         auto_promotion: Some(Duration::from_secs(300)),
         switch_at: Some(Duration::from_millis(1_796_090_400_500)),
         scale_down_delay: Duration::from_secs(600),
+        ..BlueGreen::default()
     };
     assert_eq!(read, expected);
 }
