@@ -14,6 +14,7 @@ mod node;
 mod output;
 mod render;
 mod serve;
+mod simulate;
 #[cfg(test)]
 mod tests;
 
@@ -26,6 +27,7 @@ use clap_complete::Shell;
 const EXAMPLES: &str = "\
 Examples:
   serin check config/             what is wrong with these files?
+  serin simulate config/          what would an edit of a target do, and when?
   serin serve --config config/    serve them to a fleet
   serin bootstrap --id edge-1 --cluster edge > envoy.yaml && envoy -c envoy.yaml
   serin fleet --watch             who has acknowledged what
@@ -48,6 +50,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Print the Envoy resources that would be served
     Render(render::RenderArgs),
+    /// Show what would happen, when and why, after an edit of a rollout's target
+    Simulate(simulate::SimulateArgs),
     /// Print the bootstrap with which a proxy finds serin
     Bootstrap(bootstrap::BootstrapArgs),
     /// Show which proxy has acknowledged what
@@ -80,6 +84,7 @@ impl Cli {
             Command::Serve(args) => serve::run(args),
             Command::Check(args) => check::run(args, out, err),
             Command::Render(args) => render::run(args, out, err),
+            Command::Simulate(args) => simulate::run(args, out, err),
             Command::Bootstrap(args) => bootstrap::run(args, out),
             Command::Fleet(args) => fleet::run(args, out, err),
             Command::Completions(args) => completions(args.shell, out),

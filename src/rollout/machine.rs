@@ -318,7 +318,7 @@ impl Machine {
 }
 
 /// Records keep whole milliseconds, so no finer time may have an effect.
-fn whole_millis(time: Duration) -> Duration {
+pub(super) fn whole_millis(time: Duration) -> Duration {
     Duration::new(time.as_secs(), time.subsec_millis() * 1_000_000)
 }
 

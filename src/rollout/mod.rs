@@ -12,6 +12,7 @@ mod commands;
 mod delivery;
 mod edits;
 mod journal;
+pub mod load;
 mod machine;
 mod record;
 pub mod simulate;

@@ -12,7 +12,7 @@ use super::model::{
     Broken, BrokenKind, FileSpec, NodeSelector, Origin, Reference, Resource, ResourceKind, Role, Rollout, SpecSet,
 };
 use super::yaml::Position;
-use super::{Backend, Diagnostic, Severity, suggest, unserved};
+use super::{Backend, Diagnostic, Severity, suggest};
 
 /// What is known from outside the files.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -39,7 +39,6 @@ pub(super) fn check(set: &SpecSet, options: &Options) -> Vec<Finding> {
         findings.extend(file.references.iter().filter_map(|reference| index.look_up(file, reference)));
         findings.extend(file.resources.iter().filter_map(|resource| index.endpoints(resource)));
     }
-    findings.extend(unserved::findings(set));
     findings.sort();
     findings
 }

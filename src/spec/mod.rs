@@ -23,7 +23,6 @@ pub mod resources;
 mod rollout;
 mod strategy;
 pub mod suggest;
-mod unserved;
 mod walk;
 mod webhook;
 mod weights;
