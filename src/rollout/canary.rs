@@ -1,7 +1,7 @@
 //! The steps of a canary: what they ask of the traffic, and when one is done.
 //!
 //! A step that changes traffic is done when the fleet has it. A timed pause counts from the moment the step before was
-//! done; an open one waits for `promote`.
+//! done; an open one waits for `promote`. The verdict that an analysis waits for stands in its way as a gate does.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,7 +43,7 @@ fn put<T>(list: &mut Vec<T>, there: Option<usize>, new: Option<T>) {
 }
 
 /// The new version's part of the traffic after `steps`.
-fn weight(steps: &[Step]) -> u32 {
+pub(super) fn weight(steps: &[Step]) -> u32 {
     let set = steps.iter().rev().find_map(|step| match step {
         Step::SetWeight(weight) => Some(*weight),
         _ => None,
@@ -76,8 +76,8 @@ pub(super) fn progress(step: &Step, waited: Duration, passed: bool) -> Progress 
     match step {
         Step::SetWeight(_) | Step::SetHeaderRoute(_) | Step::SetMirrorRoute(_) => Progress::Delivered,
         Step::Pause(_) if passed => Progress::Over("promoted past the pause".to_owned()),
-        Step::Analysis(_) if passed => Progress::Over("promoted past the analysis".to_owned()),
-        Step::Pause(None) | Step::Analysis(_) => Progress::Waiting(None),
+        Step::Analysis(_) => Progress::Over("the analysis is over".to_owned()),
+        Step::Pause(None) => Progress::Waiting(None),
         Step::Pause(Some(pause)) => match pause.checked_sub(waited).filter(|left| !left.is_zero()) {
             Some(left) => Progress::Waiting(Some(left)),
             None => Progress::Over(format!("the pause of {} is over", span(*pause))),

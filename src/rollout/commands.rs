@@ -5,9 +5,11 @@
 
 use std::sync::Arc;
 
+use super::ask::Answer;
 use super::blue_green::{self, Gate};
 use super::canary::{self, Progress};
 use super::delivery::State;
+use super::gates::Wait;
 use super::journal::{Actor, Entry};
 use super::machine::Machine;
 use super::record::{Hold, Record, Stage};
@@ -32,7 +34,8 @@ pub struct Command {
 pub enum Verb {
     /// Go no further until resumed or promoted.
     Pause,
-    /// Go on after `Pause`, or after a rejection that was held for somebody to decide.
+    /// Go on after `Pause`, after a rejection that was held for somebody to decide, or to have an inconclusive analysis
+    /// judged again.
     Resume,
     /// Past the pause or gate it is at.
     Promote,
@@ -155,12 +158,19 @@ impl Machine {
     fn resume(&mut self, order: &Order) -> Result<(), Refusal> {
         self.under_way()?;
         let rejected = self.record.delivery.state == State::Rejected;
-        if self.record.hold.is_none() && !rejected {
+        let undecided = match self.wait() {
+            Some(wait @ Wait::Analysis(_)) if self.record.gates.answer(&wait.key()).is_some() => Some(wait.key()),
+            _ => None,
+        };
+        if self.record.hold.is_none() && !rejected && undecided.is_none() {
             let hint = if self.gate().is_ok() { ": promote goes past the pause it is at" } else { "" };
             return Err(Refusal::NotPaused(hint));
         }
         self.transition(order.actor.clone(), order.why("resumed"), |record| {
             record.hold = None;
+            if let Some(key) = undecided {
+                record.gates.learn(&key, None);
+            }
             if rejected {
                 record.delivery.forgive();
                 record.delivery.state = State::Pending;
@@ -171,24 +181,24 @@ impl Machine {
 
     fn promote(&mut self, order: &Order) -> Result<(), Refusal> {
         self.under_way()?;
-        let gate = self.gate();
-        if self.record.hold.is_none() {
-            gate.clone()?;
-        }
+        let gate = match self.gate() {
+            Err(refusal) if self.record.hold.is_none() => return Err(refusal),
+            gate => gate,
+        };
         let why = match &gate {
-            Ok(words) => format!("promoted past: {words}"),
+            Ok(passage) => format!("promoted past: {}", passage.words),
             Err(_) => "promoted: goes on".to_owned(),
         };
-        let Record { delivery, stage, hold, .. } = &mut self.record;
+        let Record { delivery, stage, hold, gates, .. } = &mut self.record;
         *hold = None;
-        match (delivery.state, stage) {
-            _ if gate.is_err() => {}
-            (State::Late | State::Rejected, _) => {
+        match (gate.map(|passage| passage.what), stage) {
+            (Ok(What::Fleet), _) => {
                 delivery.forgive();
                 delivery.finish();
             }
-            (_, Stage::Steps { passed, .. }) => *passed = true,
-            (_, Stage::Preview { approved, .. }) => *approved = true,
+            (Ok(What::Answer(key)), _) => gates.learn(&key, Some(Answer::Yes)),
+            (Ok(What::Stage), Stage::Steps { passed, .. }) => *passed = true,
+            (Ok(What::Stage), Stage::Preview { approved, .. }) => *approved = true,
             _ => {}
         }
         let next = self.next().map(|(stage, _)| stage);
@@ -200,27 +210,32 @@ impl Machine {
         Ok(())
     }
 
-    /// What `promote` would go past, in words, or why there is nothing.
-    fn gate(&self) -> Result<String, Refusal> {
+    /// What `promote` would go past, or why there is nothing.
+    fn gate(&self) -> Result<Passage, Refusal> {
         let Record { stage, delivery, waited, .. } = &self.record;
+        let start = matches!(stage, Stage::Start { .. });
+        let fleet = |words| Ok(Passage { words, what: What::Fleet });
         match delivery.state {
-            State::Late => return Ok(delivery.awaited(&self.spec.convergence)),
-            State::Rejected => return Ok(delivery.rejection().map_or("a rejection".to_owned(), super::Nack::words)),
-            State::Pending => return Err(Refusal::NoGate(delivery.awaited(&self.spec.convergence))),
-            State::Done => {}
+            State::Rejected => {
+                return fleet(delivery.rejection().map_or("a rejection".to_owned(), super::Nack::words));
+            }
+            State::Late if !start => return fleet(delivery.awaited(&self.spec.convergence)),
+            State::Pending if !start => return Err(Refusal::NoGate(delivery.awaited(&self.spec.convergence))),
+            State::Done | State::Late | State::Pending => {}
         }
-        match (stage, &self.spec.strategy) {
+        let pause = |words| Ok(Passage { words, what: What::Stage });
+        let own = match (stage, &self.spec.strategy) {
             (Stage::Steps { entered, passed, .. }, Strategy::Canary(canary)) => {
                 let step = entered.checked_sub(1).and_then(|index| canary.steps.get(index));
                 match step.map(|step| (step, canary::progress(step, *waited, *passed))) {
-                    Some((step, Progress::Waiting(_))) => Ok(canary::words(step)),
+                    Some((step, Progress::Waiting(_))) => pause(canary::words(step)),
                     _ => Err(Refusal::NoGate("the step is done".to_owned())),
                 }
             }
             (Stage::Preview { approved, .. }, Strategy::BlueGreen(options)) => {
                 match blue_green::gate(options, self.now, *waited, *approved) {
-                    Gate::Timer(left) => Ok(format!("autoPromotionSeconds, {} left", span(left))),
-                    Gate::Promotion => Ok("the preview".to_owned()),
+                    Gate::Timer(left) => pause(format!("autoPromotionSeconds, {} left", span(left))),
+                    Gate::Promotion => pause("the preview".to_owned()),
                     Gate::Instant(left) => Err(Refusal::NoGate(format!(
                         "switchAt is {} away; promote --full does not wait for it",
                         span(left)
@@ -229,16 +244,33 @@ impl Machine {
                 }
             }
             _ => Err(Refusal::AtTheEnd(Arc::clone(self.record.heading()))),
+        };
+        match self.wait() {
+            Some(wait) if own.is_err() => self.past(&wait),
+            _ => own,
+        }
+    }
+
+    /// Whether `promote` goes past what stands in the way. A check is not skipped, and no person opens a window.
+    fn past(&self, wait: &Wait) -> Result<Passage, Refusal> {
+        let words = wait.answered(&self.record);
+        match wait {
+            Wait::Hook(_) if wait.is_check() => Err(Refusal::NoGate(format!("waiting for {words}"))),
+            Wait::Hook(_) | Wait::Analysis(_) => Ok(Passage { words, what: What::Answer(wait.key()) }),
+            Wait::Window { .. } | Wait::Barrier(_) => {
+                Err(Refusal::NoGate(format!("waiting for {words}; promote --full does not wait for it")))
+            }
         }
     }
 
     fn promote_full(&mut self, order: &Order) -> Result<(), Refusal> {
         let to = self.under_way()?;
-        if matches!(self.record.stage, Stage::Moving { .. }) {
+        if matches!(self.record.stage, Stage::Moving { .. }) && self.wait().is_none() {
             return Err(Refusal::AtTheEnd(to));
         }
         self.transition(order.actor.clone(), order.why("promoted straight to the end"), |record| {
             record.hold = None;
+            record.gates.free = true;
             record.stage = Stage::Moving { to };
         });
         Ok(())
@@ -284,6 +316,21 @@ impl Machine {
         let mut before = history.iter().rev().filter(|past| past.version != *stable);
         before.next().map(|past| Arc::clone(&past.version)).ok_or_else(|| Refusal::NoPast(Arc::clone(stable)))
     }
+}
+
+/// What `promote` goes past.
+struct Passage {
+    words: String,
+    what: What,
+}
+
+enum What {
+    /// Proxies that are late, or that reject.
+    Fleet,
+    /// An answer, by its key.
+    Answer(String),
+    /// The pause or preview it is at.
+    Stage,
 }
 
 /// Whose order, and why.

@@ -13,7 +13,10 @@
 
 use std::sync::Arc;
 
+use super::advance;
+use super::ask::Gates;
 use super::canary;
+use super::gates;
 use super::journal::Actor;
 use super::machine::{Machine, heaviest};
 use super::record::{Past, Record, Stage};
@@ -64,21 +67,22 @@ impl Machine {
         if let Some(reason) = self.shortcut(&to, undone) {
             return self.transition(actor, format!("{word} is {to}: at once, {reason}{superseded}"), |record| {
                 record.hold = None;
+                record.gates.free = true;
                 record.stage = Stage::Moving { to };
             });
         }
-        let stage = match &self.spec.strategy {
-            Strategy::Canary(canary) => {
-                // Held, it stops before the first step; else it is there in the same transition.
-                let free = self.record.hold.is_none();
-                match (canary.steps.is_empty(), free) {
-                    (true, true) => Stage::Moving { to: Arc::clone(&to) },
-                    _ => Stage::Steps { to: Arc::clone(&to), entered: usize::from(free), passed: false },
-                }
-            }
-            _ => Stage::Preview { to: Arc::clone(&to), approved: false },
-        };
-        self.transition(actor, format!("{word} is {to}{superseded}"), |record| record.stage = stage);
+        let start = Stage::Start { to: Arc::clone(&to) };
+        // Where nothing stands in the way, the first stage is entered in the same transition.
+        let mut probe = self.record.clone();
+        probe.stage = start.clone();
+        probe.gates = Gates::default();
+        let free = self.record.hold.is_none() && gates::wait(&self.spec, &probe, self.now).is_none();
+        let first = free.then(|| advance::goal(&self.spec, &probe, self.now)).flatten();
+        let stage = first.map_or(start, |(stage, _)| stage);
+        self.transition(actor, format!("{word} is {to}{superseded}"), |record| {
+            record.gates.free = false;
+            record.stage = stage;
+        });
     }
 
     /// Why `to` needs no steps, if so.

@@ -7,9 +7,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::advance;
+use super::ask::{Answer, Barrier};
 use super::blue_green::{self, Gate};
 use super::canary::{self, Progress};
 use super::delivery::{Evidence, State};
+use super::gates::{self, Wait};
 use super::journal::{Actor, Entry, Figures, Standing};
 use super::record::{Record, RecordError, Stage};
 use super::traffic;
@@ -25,6 +28,16 @@ pub enum Input {
     Tick,
     /// How the fleet stands on the traffic; about an older generation it is ignored.
     Evidence(Evidence),
+    /// The answer to one of [`Machine::asks`]; to anything else it is ignored.
+    Answer {
+        /// What was asked: [`super::Ask::decision`].
+        decision: Arc<str>,
+        /// What was answered.
+        answer: Answer,
+    },
+    /// What its group says to the next advance: go (`None`), or whom it waits for. Of no concern without a group. It
+    /// is forgotten with each stage: until the next word nothing goes on.
+    Barrier(Option<String>),
 }
 
 /// One rollout.
@@ -36,6 +49,8 @@ pub struct Machine {
     pub(super) now: Duration,
     /// How it stood before what is being handled now.
     standing: Standing,
+    /// What has just stopped standing in the way.
+    pub(super) opened: Option<String>,
     /// What is being handled has brought about so much.
     journal: Vec<Entry>,
 }
@@ -77,7 +92,7 @@ impl Machine {
 
     fn new(now: Duration, record: Record, spec: Arc<Rollout>) -> Self {
         let standing = super::status::standing(&spec, &record, now);
-        Self { spec, record, now, standing, journal: Vec::new() }
+        Self { spec, record, now, standing, opened: None, journal: Vec::new() }
     }
 
     /// All that must survive a restart, as of the last input.
@@ -119,6 +134,8 @@ impl Machine {
             Input::Evidence(evidence) if evidence.generation == self.record.generation => {
                 self.record.delivery.learn(evidence);
             }
+            Input::Answer { decision, answer } => self.answer(&decision, answer),
+            Input::Barrier(words) => self.record.gates.barrier = words.map_or(Barrier::Open, Barrier::Wait),
             Input::Evidence(_) | Input::Tick => {}
         }
         self.finish()
@@ -127,7 +144,7 @@ impl Machine {
     /// Lets the time since the last input pass. A clock that went back adds nothing.
     pub(super) fn begin(&mut self, now: Duration) {
         let now = whole_millis(now);
-        self.record.pass(now.saturating_sub(self.now));
+        gates::pass(&self.spec, &mut self.record, self.now, now.saturating_sub(self.now));
         self.now = now;
         self.standing = super::status::standing(&self.spec, &self.record, now);
     }
@@ -136,16 +153,24 @@ impl Machine {
     pub(super) fn finish(&mut self) -> Vec<Entry> {
         self.watch();
         while let Some((stage, why)) = self.next() {
-            self.transition(Actor::Engine, why, |record| record.enter(stage));
+            let opened = self.opened.take().map(|opened| format!(": {opened}")).unwrap_or_default();
+            self.transition(Actor::Engine, format!("{why}{opened}"), |record| record.enter(stage));
         }
+        let opened = self.opened.take();
+        if self.wait().is_some_and(|wait| Some(wait.key()) != self.record.gates.told) {
+            let goal = advance::goal(&self.spec, &self.record, self.now).map(|(_, why)| why);
+            let why = opened.or(goal).unwrap_or_else(|| self.record.delivery.outcome());
+            self.transition(Actor::Engine, why, |_| {});
+        }
+        self.raise();
         std::mem::take(&mut self.journal)
     }
 
     /// The one way in which anything changes.
-    pub(super) fn transition(&mut self, actor: Actor, why: String, change: impl FnOnce(&mut Record)) {
+    pub(super) fn transition(&mut self, actor: Actor, mut why: String, change: impl FnOnce(&mut Record)) {
         let record = &mut self.record;
         let stage = record.stage.clone();
-        let was_rising = record.rising().is_some();
+        let was_rising = record.rising().cloned();
         let figures = record.delivery.evidence.as_ref().map(|evidence| Figures {
             converged: evidence.converged,
             nodes: evidence.nodes,
@@ -155,7 +180,9 @@ impl Machine {
         if record.stage != stage {
             record.waited = Duration::ZERO;
             record.delivery.restart();
-            if !was_rising {
+            let goes_on = was_rising.is_some() && record.rising() == was_rising.as_ref();
+            record.gates.enter(record.sequence + 1, goes_on);
+            if was_rising.is_none() {
                 // What was rejected before a rollout began is not its doing.
                 record.delivery.forgive();
             }
@@ -167,12 +194,18 @@ impl Machine {
             record.delivery = super::delivery::Delivery::default();
         }
         record.sequence += 1;
+        let wait = gates::wait(&self.spec, record, self.now);
+        let told = wait.as_ref().map(Wait::key);
+        if let Some(wait) = wait.filter(|_| told != record.gates.told) {
+            why += &format!("; waits for {}", wait.words());
+        }
+        record.gates.told = told;
         let mut to = super::status::standing(&self.spec, record, self.now);
         if to.phase != self.standing.phase {
             record.since = self.now;
         }
         std::mem::swap(&mut self.standing, &mut to);
-        self.journal.push(Entry {
+        let mut entry = Entry {
             at: self.now,
             rollout: Arc::clone(&record.name),
             sequence: record.sequence,
@@ -182,7 +215,10 @@ impl Machine {
             actor,
             why,
             figures,
-        });
+        };
+        let ended = was_rising.is_some() && record.rising().is_none();
+        self.notify(&mut entry, ended);
+        self.journal.push(entry);
     }
 
     /// Looks at how the traffic fares on the fleet. Works in every stage: a pause never blinds.
@@ -251,40 +287,16 @@ impl Machine {
 
     /// The stage that follows now, with the reason; `None` while something is waited for.
     pub(super) fn next(&self) -> Option<(Stage, String)> {
-        let Record { stage, delivery, waited, hold, .. } = &self.record;
-        if hold.is_some() || delivery.state == State::Rejected {
+        let stopped = self.record.hold.is_some() || self.record.delivery.state == State::Rejected;
+        if stopped || self.wait().is_some() {
             return None;
         }
-        match (stage, &self.spec.strategy) {
-            (Stage::Steps { to, entered, passed }, Strategy::Canary(canary)) => {
-                if canary.steps.is_empty() {
-                    return Some((Stage::Moving { to: Arc::clone(to) }, "no steps: all at once".to_owned()));
-                }
-                let why = match entered.checked_sub(1).and_then(|index| canary.steps.get(index)) {
-                    None => "starts".to_owned(),
-                    Some(_) if !delivery.is_done() => return None,
-                    Some(step) => match canary::progress(step, *waited, *passed) {
-                        Progress::Delivered => delivery.outcome(),
-                        Progress::Over(why) => why,
-                        Progress::Waiting(_) => return None,
-                    },
-                };
-                let to = Arc::clone(to);
-                Some(if *entered < canary.steps.len() {
-                    (Stage::Steps { to, entered: entered + 1, passed: false }, why)
-                } else {
-                    (Stage::Moving { to }, format!("{why}; all steps are done"))
-                })
-            }
-            (Stage::Preview { to, approved }, Strategy::BlueGreen(options)) if delivery.is_done() => {
-                match blue_green::gate(options, self.now, *waited, *approved) {
-                    Gate::Open(why) => Some((Stage::Moving { to: Arc::clone(to) }, format!("switch: {why}"))),
-                    Gate::Timer(_) | Gate::Promotion | Gate::Instant(_) => None,
-                }
-            }
-            (Stage::Moving { .. }, _) if delivery.is_done() => Some((Stage::Stable, delivery.outcome())),
-            _ => None,
-        }
+        advance::goal(&self.spec, &self.record, self.now)
+    }
+
+    /// What stands in the way.
+    pub(super) fn wait(&self) -> Option<Wait<'_>> {
+        gates::wait(&self.spec, &self.record, self.now)
     }
 
     /// When something is due by itself, as wall time; `None` when only an input can move it.
@@ -312,7 +324,8 @@ impl Machine {
             }
             _ => None,
         };
-        let left = [timeout, stuck, gate].into_iter().flatten().min()?;
+        let asks = gates::left(&self.spec, &self.record, self.now);
+        let left = [timeout, stuck, gate, asks].into_iter().flatten().min()?;
         Some(self.now + whole_millis(left + Duration::from_nanos(999_999)))
     }
 }

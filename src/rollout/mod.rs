@@ -6,11 +6,15 @@
 
 use crate::spec::{Rollout, Split, Strategy};
 
+mod advance;
+mod ask;
 mod blue_green;
 mod canary;
 mod commands;
 mod delivery;
 mod edits;
+mod gates;
+mod hooks;
 mod journal;
 pub mod load;
 mod machine;
@@ -20,6 +24,7 @@ mod status;
 mod traffic;
 mod words;
 
+pub use ask::{Answer, Ask, Call, Question};
 pub use commands::{Command, Refusal, Verb};
 pub use delivery::{Evidence, Nack};
 pub use journal::{Actor, Entry, Figures, Standing};

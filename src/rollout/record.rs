@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::ask::Gates;
 use super::delivery::Delivery;
 use super::journal::Actor;
 use crate::spec::{Rollout, TOTAL_WEIGHT, Traffic};
@@ -51,6 +52,8 @@ pub struct Record {
     /// What was last served.
     pub(super) traffic: Traffic,
     pub(super) delivery: Delivery,
+    #[serde(default)]
+    pub(super) gates: Gates,
     /// The versions that became stable, oldest first.
     pub(super) history: Vec<Past>,
 }
@@ -63,6 +66,8 @@ pub(super) enum Stage {
     Weights,
     /// All traffic on the stable version.
     Stable,
+    /// On the way to another version, of which nothing has begun.
+    Start { to: Arc<str> },
     /// A canary that has entered so many of its steps; the last of them is the one it is at.
     #[serde(rename_all = "camelCase")]
     Steps {
@@ -136,6 +141,7 @@ impl Record {
             generation: 1,
             traffic,
             delivery: Delivery::default(),
+            gates: Gates::default(),
         }
     }
 
@@ -169,9 +175,9 @@ impl Record {
         Ok(())
     }
 
-    /// Lets time pass. A preview counts from when the fleet has it.
-    pub(super) fn pass(&mut self, time: Duration) {
-        if !matches!(self.stage, Stage::Preview { .. }) || self.delivery.is_done() {
+    /// Lets time pass. A preview counts from when the fleet has it; what is `over` does not count any more.
+    pub(super) fn pass(&mut self, time: Duration, over: bool) {
+        if !over && (!matches!(self.stage, Stage::Preview { .. }) || self.delivery.is_done()) {
             self.waited += time;
         }
         self.delivery.pass(time, self.hold.is_some());
@@ -181,16 +187,18 @@ impl Record {
     pub(super) fn heading(&self) -> &Arc<str> {
         match &self.stage {
             Stage::Weights | Stage::Stable => &self.stable,
-            Stage::Steps { to, .. } | Stage::Preview { to, .. } | Stage::Moving { to } | Stage::Aborted { to, .. } => {
-                to
-            }
+            Stage::Start { to }
+            | Stage::Steps { to, .. }
+            | Stage::Preview { to, .. }
+            | Stage::Moving { to }
+            | Stage::Aborted { to, .. } => to,
         }
     }
 
     /// The version under way to take the stable one's place.
     pub(super) fn rising(&self) -> Option<&Arc<str>> {
         match &self.stage {
-            Stage::Steps { to, .. } | Stage::Preview { to, .. } => Some(to),
+            Stage::Start { to } | Stage::Steps { to, .. } | Stage::Preview { to, .. } => Some(to),
             Stage::Moving { to } if *to != self.stable => Some(to),
             Stage::Weights | Stage::Stable | Stage::Moving { .. } | Stage::Aborted { .. } => None,
         }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::blue_green::{self, Gate};
 use super::canary::{self, Progress};
 use super::delivery::{Delivery, State};
+use super::gates;
 use super::journal::Standing;
 use super::machine::Machine;
 use super::record::{Record, Stage, millis};
@@ -91,7 +92,7 @@ impl Machine {
     #[must_use]
     pub fn status(&self, now: Duration) -> Status {
         let mut record = self.record.clone();
-        record.pass(now.saturating_sub(self.now));
+        gates::pass(&self.spec, &mut record, self.now, now.saturating_sub(self.now));
         let weights = record.stage == Stage::Weights;
         Status {
             strategy: match &self.spec.strategy {
@@ -128,6 +129,7 @@ pub(super) fn standing(spec: &Rollout, record: &Record, now: Duration) -> Standi
     let at = match (&record.stage, step(spec, record)) {
         (Stage::Weights, _) => "weights of the file".to_owned(),
         (Stage::Stable, _) => format!("{} stable", record.stable),
+        (Stage::Start { to }, _) => format!("{to} not begun"),
         (Stage::Steps { to, .. }, Some((index, of, Some(step)))) => {
             format!("{to} step {index}/{of} {}", canary::words(step))
         }
@@ -143,6 +145,7 @@ pub(super) fn standing(spec: &Rollout, record: &Record, now: Duration) -> Standi
 /// Index from 1, count, and the step a canary is at; index 0 without a step before the first.
 fn step<'a>(spec: &'a Rollout, record: &Record) -> Option<(usize, usize, Option<&'a Step>)> {
     match (&record.stage, &spec.strategy) {
+        (Stage::Start { .. }, Strategy::Canary(canary)) => Some((0, canary.steps.len(), None)),
         (Stage::Steps { entered, .. }, Strategy::Canary(canary)) => {
             let step = entered.checked_sub(1).and_then(|index| canary.steps.get(index));
             Some((*entered, canary.steps.len(), step))
@@ -160,16 +163,21 @@ fn phase(spec: &Rollout, record: &Record, now: Duration) -> Phase {
         Stage::Weights => Phase::Progressing,
         _ if delivery.stuck => Phase::Degraded,
         _ if record.hold.is_some() || matches!(delivery.state, State::Late | State::Rejected) => Phase::Paused,
-        Stage::Preview { approved, .. } if delivery.is_done() => match &spec.strategy {
-            Strategy::BlueGreen(options)
-                if !matches!(blue_green::gate(options, now, record.waited, *approved), Gate::Open(_)) =>
-            {
-                Phase::Paused
+        _ => gates::wait(spec, record, now).map_or_else(|| own_phase(spec, record, now), |wait| wait.phase(record)),
+    }
+}
+
+/// The phase of a rollout under way with nothing in its way.
+fn own_phase(spec: &Rollout, record: &Record, now: Duration) -> Phase {
+    match (&record.stage, &spec.strategy) {
+        (Stage::Preview { approved, .. }, Strategy::BlueGreen(options)) if record.delivery.is_done() => {
+            match blue_green::gate(options, now, record.waited, *approved) {
+                Gate::Open(_) => Phase::Progressing,
+                _ => Phase::Paused,
             }
-            _ => Phase::Progressing,
-        },
-        Stage::Steps { .. } if matches!(step(spec, record), Some((_, _, Some(Step::Pause(_))))) => Phase::Paused,
-        Stage::Steps { .. } | Stage::Preview { .. } | Stage::Moving { .. } => Phase::Progressing,
+        }
+        _ if matches!(step(spec, record), Some((_, _, Some(Step::Pause(_))))) => Phase::Paused,
+        _ => Phase::Progressing,
     }
 }
 
@@ -188,7 +196,9 @@ fn message(spec: &Rollout, record: &Record, now: Duration) -> String {
             let hint = target.map(|to| format!("; the file still names {to}: serin retry {name}, or edit target"));
             format!("aborted: {why}; all traffic on {}: {fleet}{}", record.stable, hint.unwrap_or_default())
         }
-        Stage::Steps { .. } | Stage::Preview { .. } | Stage::Moving { .. } => under_way(spec, record, now, fleet),
+        Stage::Start { .. } | Stage::Steps { .. } | Stage::Preview { .. } | Stage::Moving { .. } => {
+            under_way(spec, record, now, fleet)
+        }
     };
     match &record.hold {
         None => body,
@@ -202,8 +212,12 @@ fn message(spec: &Rollout, record: &Record, now: Duration) -> String {
 /// What a rollout under way waits for.
 fn under_way(spec: &Rollout, record: &Record, now: Duration, fleet: String) -> String {
     let name = &record.name;
-    if !record.delivery.is_done() {
+    let start = matches!(record.stage, Stage::Start { .. });
+    if !record.delivery.is_done() && !(start && record.delivery.state != State::Rejected) {
         return fleet;
+    }
+    if let Some(wait) = gates::wait(spec, record, now) {
+        return wait.message(record);
     }
     match (&record.stage, &spec.strategy) {
         (Stage::Steps { passed, .. }, _) => match step(spec, record) {

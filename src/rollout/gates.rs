@@ -1,0 +1,224 @@
+//! What stands in the way of a rollout's advance, although its own wait is over.
+//!
+//! First what is owed by the stage it is in, once the fleet has its traffic: the checks of a step (`rollout` hooks, the
+//! verdict of an `analysis`), of a preview (`pre-rollout` hooks, `prePromotionAnalysis`) and of a switch
+//! (`postPromotionAnalysis`). Then what stands before the next stage, in this order: promotion windows,
+//! `confirm-rollout`, `pre-rollout` of a canary, `confirm-traffic-increase`, `confirm-promotion`, and last the group, so
+//! that who is ready by itself goes together with the others. One thing is waited for at a time, hooks of one type in
+//! the order of the file. What was answered with yes stays open while the stage lasts.
+//!
+//! Nothing here stands in the way of an abort, of the way back to the stable version, of a shortcut to an earlier one,
+//! of `promote --full`, or of a stable version that was taken out of the file. Windows are not asked about `undo`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::advance;
+use super::ask::{Answer, Asked, Barrier, INTERVAL, analysis_key, key};
+use super::canary;
+use super::record::{Record, Stage};
+use super::status::Phase;
+use super::words::span;
+use crate::spec::{Rollout, Step, Strategy, TOTAL_WEIGHT, Webhook, WebhookKind, WindowVerdict, verdict};
+
+/// What is waited for.
+#[derive(Debug)]
+pub(super) enum Wait<'a> {
+    /// A hook's yes.
+    Hook(&'a Arc<Webhook>),
+    /// The verdict on these templates.
+    Analysis(&'a [Arc<str>]),
+    /// A promotion window.
+    Window { until: Option<Duration>, why: String },
+    /// The others of the group.
+    Barrier(String),
+}
+
+/// What stands in the way now.
+pub(super) fn wait<'a>(spec: &'a Rollout, record: &Record, now: Duration) -> Option<Wait<'a>> {
+    owed(spec, record).or_else(|| before(spec, record, now, &advance::goal(spec, record, now)?.0))
+}
+
+/// What the stage it is in is judged by.
+pub(super) fn templates<'a>(spec: &'a Rollout, record: &Record) -> Option<&'a [Arc<str>]> {
+    let templates = match (&record.stage, &spec.strategy) {
+        (Stage::Steps { entered, .. }, Strategy::Canary(canary)) => match canary.steps.get(entered.checked_sub(1)?)? {
+            Step::Analysis(templates) => templates,
+            _ => return None,
+        },
+        (Stage::Preview { .. }, Strategy::BlueGreen(options)) => &options.pre_promotion_analysis,
+        (Stage::Moving { to }, Strategy::BlueGreen(options)) if *to != record.stable && !record.gates.free => {
+            &options.post_promotion_analysis
+        }
+        _ => return None,
+    };
+    Some(templates).filter(|templates| !templates.is_empty()).map(Vec::as_slice)
+}
+
+fn owed<'a>(spec: &'a Rollout, record: &Record) -> Option<Wait<'a>> {
+    if !record.delivery.is_done() {
+        return None;
+    }
+    let hook = match (&record.stage, &spec.strategy) {
+        (Stage::Steps { entered, .. }, Strategy::Canary(canary)) => {
+            let step = entered.checked_sub(1).and_then(|index| canary.steps.get(index));
+            matches!(step, Some(Step::SetWeight(_))).then(|| shut(spec, record, WebhookKind::Rollout)).flatten()
+        }
+        (Stage::Preview { .. }, Strategy::BlueGreen(_)) => shut(spec, record, WebhookKind::PreRollout),
+        _ => None,
+    };
+    let unjudged = |templates: &&[Arc<str>]| record.gates.answer(&analysis_key(templates)) != Some(&Answer::Yes);
+    hook.or_else(|| templates(spec, record).filter(unjudged).map(Wait::Analysis))
+}
+
+/// What stands before `next`.
+fn before<'a>(spec: &'a Rollout, record: &Record, now: Duration, next: &Stage) -> Option<Wait<'a>> {
+    let first = matches!(record.stage, Stage::Start { .. });
+    let (weight, last) = match (next, &spec.strategy) {
+        (Stage::Steps { entered, .. }, Strategy::Canary(canary)) => {
+            (canary::weight(canary.steps.get(..*entered).unwrap_or(&canary.steps)), false)
+        }
+        (Stage::Preview { .. }, _) => (0, false),
+        (Stage::Moving { .. }, _) => (TOTAL_WEIGHT, true),
+        _ => return None,
+    };
+    let rises = weight > record.weight(record.heading());
+    let canary = matches!(spec.strategy, Strategy::Canary(_));
+    let shut = |kind, counts: bool| counts.then(|| shut(spec, record, kind)).flatten();
+    let window = (first || rises).then(|| window(spec, record, now)).flatten();
+    window
+        .or_else(|| shut(WebhookKind::ConfirmRollout, first))
+        .or_else(|| shut(WebhookKind::PreRollout, first && canary))
+        .or_else(|| shut(WebhookKind::ConfirmTrafficIncrease, rises))
+        .or_else(|| shut(WebhookKind::ConfirmPromotion, last))
+        .or_else(|| barrier(spec, record))
+}
+
+/// The first hook of this type that has not said yes.
+fn shut<'a>(spec: &'a Rollout, record: &Record, kind: WebhookKind) -> Option<Wait<'a>> {
+    let mut hooks = spec.webhooks.iter().filter(|hook| hook.kind == kind);
+    hooks.find(|hook| record.gates.answer(&key(hook)) != Some(&Answer::Yes)).map(Wait::Hook)
+}
+
+fn window<'a>(spec: &Rollout, record: &Record, now: Duration) -> Option<Wait<'a>> {
+    if record.undo.as_ref() == Some(record.heading()) {
+        return None;
+    }
+    match verdict(&spec.promotion_windows, now) {
+        WindowVerdict::Open => None,
+        WindowVerdict::Shut { until, why } => Some(Wait::Window { until, why }),
+    }
+}
+
+fn barrier<'a>(spec: &Rollout, record: &Record) -> Option<Wait<'a>> {
+    let group = spec.group.as_ref()?;
+    match &record.gates.barrier {
+        Barrier::Unknown => Some(Wait::Barrier(format!("word of group {group}"))),
+        Barrier::Wait(words) => Some(Wait::Barrier(words.clone())),
+        Barrier::Open => None,
+    }
+}
+
+/// Lets time pass from `now` on. While a gate stands where the wait of the stage itself is over, that wait stays as it
+/// is.
+pub(super) fn pass(spec: &Rollout, record: &mut Record, now: Duration, time: Duration) {
+    if time.is_zero() {
+        return;
+    }
+    let waits = wait(spec, record, now).is_some();
+    let over = waits && advance::goal(spec, record, now).is_some();
+    record.pass(time, over);
+    record.gates.pass(time, waits);
+}
+
+/// How long until something is due: a hook to be asked again, a window to open.
+pub(super) fn left(spec: &Rollout, record: &Record, now: Duration) -> Option<Duration> {
+    let wait = wait(spec, record, now);
+    let opens = match &wait {
+        Some(Wait::Window { until: Some(until), .. }) if record.hold.is_none() => Some(until.saturating_sub(now)),
+        _ => None,
+    };
+    let again = |hook: &Arc<Webhook>| record.gates.asked.get(&key(hook)).and_then(Asked::again);
+    let gate = match &wait {
+        Some(Wait::Hook(hook)) => again(hook),
+        _ => None,
+    };
+    rollback(spec, record).filter_map(again).chain(gate).chain(opens).min()
+}
+
+/// The rollback hooks, while there is something to roll back.
+pub(super) fn rollback<'a>(spec: &'a Rollout, record: &Record) -> impl Iterator<Item = &'a Arc<Webhook>> {
+    let rising = record.rising().is_some();
+    spec.webhooks.iter().filter(move |hook| rising && hook.kind == WebhookKind::Rollback)
+}
+
+impl Asked {
+    /// In how long it is due again; `None` when it is due or asked.
+    fn again(&self) -> Option<Duration> {
+        let answered = self.answer.is_some() && !self.out;
+        answered.then(|| INTERVAL.saturating_sub(self.rest)).filter(|left| !left.is_zero())
+    }
+
+    /// Whether it is time to ask.
+    pub(super) fn is_due(&self) -> bool {
+        !self.out && (self.answer.is_none() || self.rest >= INTERVAL)
+    }
+}
+
+impl Wait<'_> {
+    /// Tells one from another within a stage.
+    pub(super) fn key(&self) -> String {
+        match self {
+            Self::Hook(hook) => key(hook),
+            Self::Analysis(templates) => analysis_key(templates),
+            Self::Window { .. } => "window".to_owned(),
+            Self::Barrier(_) => "barrier".to_owned(),
+        }
+    }
+
+    /// Whether it is an answer that comes by itself, and decides: it is not waited for, it is worked for.
+    pub(super) fn is_check(&self) -> bool {
+        match self {
+            Self::Hook(hook) => matches!(hook.kind, WebhookKind::PreRollout | WebhookKind::Rollout),
+            Self::Analysis(_) => true,
+            Self::Window { .. } | Self::Barrier(_) => false,
+        }
+    }
+
+    /// The phase of a rollout that waits for it.
+    pub(super) fn phase(&self, record: &Record) -> Phase {
+        let undecided = record.gates.answer(&self.key()).is_some();
+        if self.is_check() && !undecided { Phase::Progressing } else { Phase::Paused }
+    }
+
+    /// Its name.
+    pub(super) fn words(&self) -> String {
+        match self {
+            Self::Hook(hook) => format!("{} hook `{}`", hook.kind.word(), hook.name),
+            Self::Analysis(templates) => format!("analysis {}", templates.join(", ")),
+            Self::Window { why, .. } => format!("a promotion window: {why}"),
+            Self::Barrier(words) => words.clone(),
+        }
+    }
+
+    /// The same, with what was answered so far.
+    pub(super) fn answered(&self, record: &Record) -> String {
+        let said = record.gates.answer(&self.key()).and_then(Answer::words);
+        format!("{}{}", self.words(), said.map(|said| format!(": {said}")).unwrap_or_default())
+    }
+
+    /// What people are told who ask what is waited for.
+    pub(super) fn message(&self, record: &Record) -> String {
+        let waited = span(record.gates.waited);
+        let answered = self.answered(record);
+        match (self, record.gates.asked.get(&self.key())) {
+            (Self::Analysis(_), Some(Asked { answer: Some(_), .. })) => {
+                format!("inconclusive {answered} ({waited}): serin promote {0}, or resume to judge again", record.name)
+            }
+            (Self::Hook(_), Some(asked @ Asked { answer: Some(_), .. })) => {
+                format!("waiting for {answered} (asked {} times, {waited})", asked.times())
+            }
+            _ => format!("waiting for {answered} ({waited})"),
+        }
+    }
+}
