@@ -18,13 +18,13 @@ spec:
     weights: {blue: 90, green: 10}
 ";
 
-struct Ran {
-    code: ExitCode,
-    out: String,
-    err: String,
+pub(super) struct Ran {
+    pub(super) code: ExitCode,
+    pub(super) out: String,
+    pub(super) err: String,
 }
 
-fn run(line: &[&str]) -> Ran {
+pub(super) fn run(line: &[&str]) -> Ran {
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let code = Cli::try_parse_from(std::iter::once(&"serin").chain(line)).unwrap().run(&mut out, &mut err);
     Ran { code, out: String::from_utf8(out).unwrap(), err: String::from_utf8(err).unwrap() }
