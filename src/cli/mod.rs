@@ -13,10 +13,12 @@ mod logging;
 mod node;
 mod output;
 mod render;
+mod rollouts;
 mod serve;
 mod simulate;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -31,6 +33,9 @@ Examples:
   serin serve --config config/    serve them to a fleet
   serin bootstrap --id edge-1 --cluster edge > envoy.yaml && envoy -c envoy.yaml
   serin fleet --watch             who has acknowledged what
+  serin get checkout --watch      how is this rollout doing?
+  serin promote checkout          past the pause it is at
+  serin why checkout              what is it doing, and who made it so?
 
 Exit codes: 0 done, 1 mistakes found or the answer is no, 2 wrong usage or a broken environment.";
 
@@ -56,6 +61,8 @@ enum Command {
     Bootstrap(bootstrap::BootstrapArgs),
     /// Show which proxy has acknowledged what
     Fleet(fleet::FleetArgs),
+    #[command(flatten)]
+    Rollouts(rollouts::RolloutCommand),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
 }
@@ -87,6 +94,7 @@ impl Cli {
             Command::Simulate(args) => simulate::run(args, out, err),
             Command::Bootstrap(args) => bootstrap::run(args, out),
             Command::Fleet(args) => fleet::run(args, out, err),
+            Command::Rollouts(command) => rollouts::run(command, out, err),
             Command::Completions(args) => completions(args.shell, out),
         };
         match outcome.and_then(|outcome| out.flush().map(|()| outcome).map_err(Into::into)) {

@@ -31,6 +31,7 @@ pub use journal::{Actor, Entry, Figures, Standing};
 pub use machine::{Input, Machine};
 pub use record::{Record, RecordError};
 pub use status::{ConvergenceStatus, Phase, Status, StepStatus};
+pub use words::span;
 
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,8 @@ use std::time::Duration;
 use crate::spec::Split;
 
 /// `1.8s`, `30s`, `3m20s`, `2h5m`, `1d3h`: the two largest units, never a unit of zero.
-pub(super) fn span(duration: Duration) -> String {
+#[must_use]
+pub fn span(duration: Duration) -> String {
     let seconds = duration.as_secs();
     if seconds < 60 {
         let tenths = duration.as_millis() / 100;

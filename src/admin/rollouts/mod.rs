@@ -11,6 +11,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use serde::Serialize;
 
 use super::{Failure, Sources, ask};
 use crate::reconcile::{Message, suggest};
@@ -62,7 +63,7 @@ async fn one(
 }
 
 /// What is known of one rollout.
-#[derive(serde::Serialize)]
+#[derive(Serialize)]
 #[serde(untagged)]
 enum Found {
     Rollout(Box<RolloutReport>),
