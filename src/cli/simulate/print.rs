@@ -1,13 +1,13 @@
 //! A simulated rollout on paper: one line or one object per row, and how it ends.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::admin::WeightReport;
 use crate::rollout::Phase;
 use crate::rollout::load::{Load, Tally};
 use crate::rollout::simulate::{Row, Simulation};
@@ -21,9 +21,6 @@ pub(super) struct Timeline<'a> {
     pub(super) simulation: &'a Simulation,
     pub(super) load: Option<&'a Load>,
 }
-
-/// By version.
-type Counts = BTreeMap<Arc<str>, u64>;
 
 #[derive(Serialize)]
 pub(super) struct Document<'a> {
@@ -40,18 +37,18 @@ struct RowDocument<'a> {
     at_ms: u128,
     phase: Phase,
     step: &'a str,
-    /// Percent.
-    weights: BTreeMap<Arc<str>, f64>,
+    weights: Vec<WeightReport>,
     what: &'a str,
-    #[serde(flatten)]
-    traffic: Option<TrafficDocument>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    traffic: Option<Vec<TallyDocument>>,
 }
 
-/// From the edit on.
+/// What a version has got since the edit.
 #[derive(Serialize)]
-struct TrafficDocument {
-    requests: Counts,
-    failed: Counts,
+struct TallyDocument {
+    version: Arc<str>,
+    requests: u64,
+    failed: u64,
 }
 
 #[derive(Serialize)]
@@ -61,8 +58,8 @@ struct EndDocument<'a> {
     phase: Phase,
     message: &'a str,
     promotable: bool,
-    #[serde(flatten)]
-    traffic: Option<TrafficDocument>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    traffic: Option<Vec<TallyDocument>>,
     /// If all requests had gone to the version before the edit.
     #[serde(skip_serializing_if = "Option::is_none")]
     failed_without: Option<u64>,
@@ -73,7 +70,7 @@ impl Timeline<'_> {
     pub(super) fn document(&self) -> Document<'_> {
         let Simulation { rows, end, .. } = self.simulation;
         let tallies = self.tallies();
-        let traffic = |index| tallies.get(index).map(Vec::as_slice).map(TrafficDocument::new);
+        let traffic = |index| tallies.get(index).map(|tally: &Vec<_>| tally.iter().map(TallyDocument::new).collect());
         let described = rows.iter().enumerate().map(|(index, row)| RowDocument {
             at_ms: row.at.as_millis(),
             phase: row.phase,
@@ -146,12 +143,10 @@ impl Timeline<'_> {
     }
 }
 
-impl TrafficDocument {
-    fn new(tally: &[Tally]) -> Self {
-        let counts = |count: fn(&Tally) -> f64| {
-            tally.iter().map(|tally| (Arc::clone(&tally.version), whole(count(tally)))).collect()
-        };
-        Self { requests: counts(|tally| tally.requests), failed: counts(|tally| tally.failed) }
+impl TallyDocument {
+    fn new(tally: &Tally) -> Self {
+        let Tally { version, requests, failed } = tally;
+        Self { version: Arc::clone(version), requests: whole(*requests), failed: whole(*failed) }
     }
 }
 
@@ -173,8 +168,12 @@ fn cells(row: &Row, tally: Option<&Vec<Tally>>) -> Vec<String> {
     cells
 }
 
-fn percent(split: &Split) -> BTreeMap<Arc<str>, f64> {
-    split.0.iter().map(|(version, weight)| (Arc::clone(version), f64::from(*weight) / 100.0)).collect()
+fn percent(split: &Split) -> Vec<WeightReport> {
+    let report = |(version, weight): &(Arc<str>, u32)| WeightReport {
+        version: version.to_string(),
+        weight: f64::from(*weight) / 100.0,
+    };
+    split.0.iter().map(report).collect()
 }
 
 /// `+0s`, `+10m1s`, `+1d0.25s`: every unit that is not zero, since rows may be close together.
@@ -183,7 +182,7 @@ fn time(at: Duration) -> String {
     let mut text = "+".to_owned();
     for (count, unit) in [(seconds / 86_400, 'd'), (seconds / 3_600 % 24, 'h'), (seconds / 60 % 60, 'm')] {
         if count > 0 {
-            text += &format!("{count}{unit}");
+            text = format!("{text}{count}{unit}");
         }
     }
     match (seconds % 60, at.subsec_millis()) {

@@ -150,10 +150,12 @@ fn json_has_the_same_figures() {
             "atMs": 601_000,
             "phase": "Progressing",
             "step": "green step 3/4 setWeight 50",
-            "weights": {"blue": 50.0, "green": 50.0},
+            "weights": [{"version": "blue", "weight": 50.0}, {"version": "green", "weight": 50.0}],
             "what": "the pause of 10m is over",
-            "requests": {"blue": 54_090, "green": 6_010},
-            "failed": {"blue": 0, "green": 120},
+            "traffic": [
+                {"version": "blue", "requests": 54_090, "failed": 0},
+                {"version": "green", "requests": 6_010, "failed": 120},
+            ],
         })
     );
     assert_eq!(
@@ -163,13 +165,15 @@ fn json_has_the_same_figures() {
             "phase": "Paused",
             "message": "paused until promoted: serin promote checkout",
             "promotable": true,
-            "requests": {"blue": 54_140, "green": 6_060},
-            "failed": {"blue": 0, "green": 121},
+            "traffic": [
+                {"version": "blue", "requests": 54_140, "failed": 0},
+                {"version": "green", "requests": 6_060, "failed": 121},
+            ],
             "failedWithout": 0,
         })
     );
     let plain = table(&canary(), &["-o", "json"]);
-    assert!(!plain.contains("requests") && !plain.contains("failed"), "{plain}");
+    assert!(!plain.contains("traffic") && !plain.contains("failed"), "{plain}");
 }
 
 #[test]
