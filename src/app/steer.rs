@@ -66,7 +66,7 @@ impl Steer {
             match effect {
                 Effect::Journal(more) => entries.extend(more),
                 Effect::Save(record) => records.push(*record),
-                Effect::Publish(_) | Effect::History(..) | Effect::Answer(_) => rest.push(effect),
+                other => rest.push(other),
             }
         }
         if self.retry.is_some() || !entries.is_empty() || !records.is_empty() {
@@ -87,7 +87,7 @@ impl Steer {
                 }
                 Effect::History(rollout, limit, reply) => reply(Some(self.memory.history(rollout, limit).await)),
                 Effect::Answer(answer) => answer(),
-                Effect::Journal(_) | Effect::Save(_) => {}
+                Effect::Ask(_) | Effect::Withdraw(_) | Effect::Journal(_) | Effect::Save(_) => {}
             }
         }
     }

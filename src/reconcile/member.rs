@@ -1,5 +1,6 @@
 //! One rollout of the files and its machine.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +22,8 @@ pub(super) struct Member {
     pub(super) machine: Machine,
     /// When its record was last kept.
     pub(super) saved: Duration,
+    /// The decisions it wants to know and that are being asked for.
+    pub(super) asked: BTreeSet<Arc<str>>,
     /// When a node that is away no longer counts.
     pub(super) stale: Option<Duration>,
     /// When it is to be looked at; [`Duration::MAX`] if not before something happens.
@@ -29,7 +32,7 @@ pub(super) struct Member {
 
 impl Member {
     pub(super) fn new(spec: Arc<Rollout>, machine: Machine, now: Duration) -> Self {
-        Self { spec, machine, saved: now, stale: None, due: Duration::MAX }
+        Self { spec, machine, saved: now, asked: BTreeSet::new(), stale: None, due: Duration::MAX }
     }
 
     /// Takes an edit of its document, at wall time.

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::fleet::Standing;
-use crate::rollout::{self, Entry, Record};
+use crate::rollout::{self, Answer, Ask, Entry, Record};
 use crate::spec::{Rollout, Served, SpecSet};
 use crate::translate::World;
 use member::Member;
@@ -35,6 +35,8 @@ pub enum Input {
     Standing(Arc<Standing>),
     /// Somebody asks or commands.
     Message(Message),
+    /// What [`Effect::Ask`] was answered, by its decision. Of one that is not asked any more it is ignored.
+    Answer(Arc<str>, Answer),
     /// [`Reconciler::next_deadline`] has come.
     Tick,
 }
@@ -47,6 +49,10 @@ pub enum Effect {
     Save(Box<Record>),
     /// Serve this from now on.
     Publish(Publication),
+    /// Ask this, until there is an answer or it is withdrawn.
+    Ask(Box<Ask>),
+    /// Nobody wants to know any more what was asked under this decision.
+    Withdraw(Arc<str>),
     /// Read so many of the newest entries of a rollout's journal, and answer with them.
     History(Arc<str>, usize, Reply<Option<Result<Vec<Entry>, String>>>),
     /// Tell somebody that what is above is done.
@@ -90,6 +96,8 @@ pub struct Reconciler {
     standing: Arc<Standing>,
     /// When which member is to be looked at.
     due: BTreeSet<(Duration, Arc<str>)>,
+    /// Which member wants to know each decision that is asked for.
+    asked: BTreeMap<Arc<str>, Arc<str>>,
 }
 
 impl Reconciler {
@@ -128,6 +136,14 @@ impl Reconciler {
                 }
             }
             Input::Message(message) => self.take_message(now, message, &mut turn),
+            Input::Answer(decision, answer) => {
+                let Some(name) = self.asked.remove(&decision) else { return Vec::new() };
+                let Some(member) = self.members.get_mut(&name) else { return Vec::new() };
+                member.asked.remove(&decision);
+                let input = rollout::Input::Answer { decision, answer };
+                let entries = member.machine.handle(self.epoch + now, input);
+                self.settle(now, &name, entries, true, &mut turn);
+            }
         }
         self.effects(turn)
     }
@@ -148,6 +164,10 @@ impl Reconciler {
             let Some(member) = self.members.remove(&name) else { continue };
             self.served.remove(&name);
             self.due.remove(&(member.due, Arc::clone(&name)));
+            for decision in member.asked {
+                self.asked.remove(&decision);
+                turn.after.push(Effect::Withdraw(decision));
+            }
             self.found.insert(name, Found::Record(Box::new(member.machine.record()), None));
         }
         for (name, rollout) in rollouts {
@@ -237,6 +257,16 @@ impl Reconciler {
             turn.records.push(member.machine.record());
         }
         turn.entries.extend(entries);
+        let asks = member.machine.asks();
+        let wanted: BTreeSet<_> = asks.iter().map(|ask| Arc::clone(&ask.decision)).collect();
+        for ask in asks.into_iter().filter(|ask| !member.asked.contains(&ask.decision)) {
+            self.asked.insert(Arc::clone(&ask.decision), Arc::clone(name));
+            turn.after.push(Effect::Ask(Box::new(ask)));
+        }
+        for decision in std::mem::replace(&mut member.asked, wanted.clone()).difference(&wanted) {
+            self.asked.remove(decision);
+            turn.after.push(Effect::Withdraw(Arc::clone(decision)));
+        }
         let due = member.next_due(now, self.epoch);
         if due != member.due {
             self.due.remove(&(member.due, Arc::clone(name)));

@@ -1,0 +1,158 @@
+//! Whole rollouts.
+
+use super::rig::{Rig, document, green};
+use super::*;
+use crate::rollout::{Phase, Verb};
+use crate::xds::ResourceType;
+
+const CANARY: &str = "{canary: {steps: [{setWeight: 10}, {pause: {duration: 60s}}, {setWeight: 50}, {pause: {}}]}}";
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+#[test]
+fn a_canary_goes_on_when_the_fleet_has_its_step() {
+    let mut rig = Rig::new(&document("blue", CANARY), 2);
+    rig.edit(&document("green", CANARY));
+    assert_eq!(green(&rig.world, "n1"), 1_000);
+    rig.settle(1);
+    rig.tell();
+    assert_eq!(rig.status().message, "waiting for 1 of 2 nodes: n2");
+    rig.pass(seconds(1));
+    rig.settle(2);
+    rig.tell();
+    let status = rig.status();
+    assert_eq!((status.phase, status.step.expect("step").index), (Phase::Paused, 2));
+    let convergence = status.convergence.expect("convergence");
+    assert_eq!((convergence.converged, convergence.nodes, convergence.slowest.as_deref()), (2, 2, Some("n2")));
+
+    rig.pass(seconds(59));
+    assert_eq!(green(&rig.world, "n1"), 1_000);
+    rig.pass(seconds(1));
+    assert_eq!(green(&rig.world, "n1"), 5_000);
+    rig.settle_all();
+    assert_eq!(rig.status().message, "paused until promoted: serin promote checkout");
+    rig.command(Verb::Promote).expect("promoted");
+    rig.settle_all();
+    assert_eq!((rig.status().phase, green(&rig.world, "n1")), (Phase::Healthy, 10_000));
+    rig.seen.dedup();
+    assert_eq!(rig.seen, [0, 1_000, 5_000, 10_000]);
+    let sequences: Vec<_> = rig.disk.journal.iter().map(|entry| entry.sequence).collect();
+    assert_eq!(sequences, (1..=sequences.len() as u64).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_changes_is_written_down_before_it_is_served() {
+    let mut rig = Rig::new(&document("blue", CANARY), 1);
+    let effects = rig.reconciler.handle(rig.now, Input::Spec(spec(&document("green", CANARY))));
+    let order: Vec<_> = effects
+        .iter()
+        .map(|effect| match effect {
+            Effect::Journal(entries) => format!("journal {}", entries.len()),
+            Effect::Save(record) => format!("save {}", record.name()),
+            Effect::Publish(publication) => format!("publish {}", publication.rises),
+            _ => "other".to_owned(),
+        })
+        .collect();
+    assert_eq!(order, ["journal 1", "save checkout", "publish true"]);
+}
+
+#[test]
+fn a_way_back_does_not_rise() {
+    let mut rig = Rig::new(&document("blue", CANARY), 1);
+    rig.edit(&document("green", CANARY));
+    let command = crate::rollout::Command { verb: Verb::Abort, actor: "ann".into(), reason: None, seen: None };
+    let message = Message::Command("checkout".into(), command, Box::new(drop));
+    let effects = rig.reconciler.handle(rig.now, Input::Message(message));
+    let rises: Vec<_> = effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Publish(publication) => Some(publication.rises),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(rises, [false]);
+}
+
+#[test]
+fn an_abort_puts_all_back_in_one_push() {
+    let mut rig = Rig::new(&document("blue", CANARY), 2);
+    rig.edit(&document("green", CANARY));
+    rig.settle_all();
+    rig.seen.clear();
+    let status = rig.command(Verb::Abort).expect("aborted");
+    assert_eq!((status.phase, &*rig.seen), (Phase::Degraded, &[0][..]));
+    rig.settle_all();
+    assert!(rig.status().message.contains("2/2 nodes have it"), "{}", rig.status().message);
+}
+
+#[test]
+fn a_rejection_that_concerns_the_rollout_ends_it_and_another_does_not() {
+    let two =
+        format!("{}---\n{}", document("blue", CANARY), document("blue", "{blueGreen: {}}").replace("checkout", "cart"));
+    let mut rig = Rig::new(&two, 2);
+    rig.reject(1, ResourceType::Cluster, "cart/green");
+    rig.tell();
+    rig.edit(&two.replacen("target: blue", "target: green", 1));
+    rig.settle(2);
+    rig.settle_but(1, ResourceType::Cluster);
+    rig.tell();
+    assert_eq!((rig.status().phase, rig.status().step.expect("step").index), (Phase::Paused, 2), "not its business");
+
+    rig.reject(2, ResourceType::Route, "web");
+    rig.tell();
+    let status = rig.status();
+    assert_eq!((status.phase, green(&rig.world, "n1")), (Phase::Degraded, 0));
+    assert!(status.message.contains("n2 rejected RDS web: web is not to my taste"), "{}", status.message);
+}
+
+#[test]
+fn a_node_that_is_away_is_waited_for_until_it_is_stale() {
+    let mut rig = Rig::new(&document("blue", CANARY), 2);
+    rig.disconnect(2);
+    rig.edit(&document("green", CANARY));
+    rig.settle(1);
+    rig.tell();
+    assert_eq!(rig.status().message, "waiting for 1 of 2 nodes: n2");
+    rig.pass(seconds(59));
+    assert_eq!(rig.status().step.expect("step").index, 1);
+    let deadline = rig.reconciler.next_deadline().expect("a deadline");
+    assert!(deadline <= seconds(60), "{deadline:?}");
+    rig.pass(seconds(1));
+    assert_eq!(rig.status().step.expect("step").index, 2, "{}", rig.status().message);
+}
+
+#[test]
+fn a_restart_waits_for_the_nodes_that_were_there() {
+    let mut rig = Rig::new(&document("blue", CANARY), 2);
+    rig.edit(&document("green", CANARY));
+    rig.restart(seconds(5));
+    rig.tell();
+    assert_eq!(green(&rig.world, "n1"), 1_000);
+    assert!(rig.status().message.starts_with("waiting for 2 of 2 nodes"), "{}", rig.status().message);
+    (1..=2).for_each(|node| rig.connect(node));
+    rig.settle_all();
+    assert_eq!(rig.status().step.expect("step").index, 2);
+}
+
+#[test]
+fn a_rollout_that_was_taken_out_goes_on_when_it_is_back() {
+    let mut rig = Rig::new(&document("blue", CANARY), 1);
+    rig.edit(&document("green", CANARY));
+    rig.settle_all();
+    rig.input(Input::Spec(Arc::default()));
+    assert!(rig.ask(|reply| Message::Get("checkout".into(), reply)).is_none());
+    rig.input(Input::Spec(spec(&document("green", CANARY))));
+    assert_eq!(green(&rig.world, "n1"), 1_000);
+}
+
+#[test]
+fn questions_about_nobody_have_no_answer() {
+    let mut rig = Rig::new(&document("blue", CANARY), 1);
+    assert!(rig.ask(|reply| Message::Get("nobody".into(), reply)).is_none());
+    assert!(rig.ask(|reply| Message::User("nobody".into(), "u".into(), reply)).is_none());
+    let reason = rig.ask(|reply| Message::User("checkout".into(), "u".into(), reply)).expect("checkout");
+    assert!(reason.expect_err("no affinity").contains("no sessionAffinity"));
+    assert_eq!(rig.ask(Message::List).len(), 1);
+}
