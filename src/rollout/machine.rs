@@ -144,9 +144,9 @@ impl Machine {
             self.transition(Actor::Engine, format!("{why}{opened}"), |record| record.enter(stage));
         }
         let opened = self.opened.take();
-        if self.wait().is_some_and(|wait| Some(wait.key()) != self.record.gates.told) {
-            let goal = advance::goal(&self.spec, &self.record, self.now).map(|(_, why)| why);
-            let why = opened.or(goal).unwrap_or_else(|| self.record.delivery.outcome());
+        if let Some(wait) = self.wait().filter(|wait| Some(wait.key()) != self.record.gates.told) {
+            let goal = advance::goal(&self.spec, &self.record, self.now).filter(|_| !wait.is_check());
+            let why = opened.or(goal.map(|(_, why)| why)).unwrap_or_else(|| self.record.delivery.outcome());
             self.transition(Actor::Engine, why, |_| {});
         }
         self.raise();
