@@ -225,8 +225,7 @@ proptest! {
             let target = before.target.clone().expect("target");
             let part = |split: &Split| split.0.iter().find(|(name, _)| *name == target).expect("entry").1;
             let opened = match event {
-                Event::Target(_) | Event::Steps(_) => continue,
-                Event::Command(Verb::PromoteFull | Verb::Undo(_)) => continue,
+                Event::Target(_) | Event::Steps(_) | Event::Command(Verb::PromoteFull | Verb::Undo(_)) => continue,
                 Event::Command(Verb::Promote) => shut != "barrier" && shut != "window",
                 Event::Command(_) | Event::Wait(_) | Event::Evidence(_) | Event::Nack | Event::Late(..) => false,
                 Event::Barrier(open) => *open && shut == "barrier",
