@@ -5,6 +5,7 @@
 
 mod api;
 mod guard;
+mod rollouts;
 #[cfg(test)]
 mod tests;
 
@@ -22,10 +23,14 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
-use crate::fleet;
+use crate::{fleet, reconcile};
 
 pub use api::{
     FleetReport, Mistake, NodeQuery, NodeReport, Report, ResourceReport, SnapshotReport, TypeReport, TypeSnapshot,
+};
+pub use rollouts::{
+    ConvergenceReport, EntryReport, FiguresReport, HistoryReport, Order, RolloutList, RolloutReport, StandingReport,
+    StepReport, UserReport, WeightReport,
 };
 
 /// Answers what such a node would get; `None` before the first full load.
@@ -36,6 +41,8 @@ pub type SnapshotOf = Arc<dyn Fn(NodeQuery) -> Option<SnapshotReport> + Send + S
 pub struct Sources {
     /// Where the owner of the fleet takes questions.
     pub fleet: mpsc::Sender<fleet::Message>,
+    /// Where the owner of the rollouts takes questions and commands.
+    pub rollouts: mpsc::Sender<reconcile::Message>,
     /// Whether anything is served.
     pub serving: Arc<dyn Fn() -> bool + Send + Sync>,
     /// What a node would get.
@@ -56,6 +63,11 @@ impl Sources {
         // Also the last instant that can be written is an answer; nobody's clock stands there.
         let at = self.started.checked_add(since).unwrap_or(self.started);
         humantime::format_rfc3339_millis(at).to_string()
+    }
+
+    /// What a calendar says now.
+    fn calendar(&self) -> String {
+        self.wall((self.now)())
     }
 }
 
@@ -80,6 +92,7 @@ fn router(sources: Sources, loopback: bool) -> Router {
         .route("/api/v1/fleet", get(fleet_view))
         .route("/api/v1/snapshot", get(snapshot))
         .route("/api/v1/diagnostics", get(diagnostics))
+        .merge(rollouts::routes())
         .fallback(async || Failure::new(StatusCode::NOT_FOUND, "no such page"))
         .method_not_allowed_fallback(async || {
             Failure::new(StatusCode::METHOD_NOT_ALLOWED, "this page does not take that method")
@@ -102,13 +115,20 @@ async fn reload(State(sources): State<Sources>) -> impl IntoResponse {
 }
 
 async fn fleet_view(State(sources): State<Sources>) -> Result<Json<FleetReport>, Failure> {
+    let view = ask(&sources.fleet, fleet::Message::View).await?;
+    Ok(Json(FleetReport::new(sources.calendar(), view, |since| sources.wall(since))))
+}
+
+/// The answer of a task that owns what is asked for.
+async fn ask<M, T: Send + 'static>(
+    task: &mpsc::Sender<M>,
+    question: impl FnOnce(Box<dyn FnOnce(T) + Send>) -> M,
+) -> Result<T, Failure> {
     let (reply, answer) = oneshot::channel();
-    let question = fleet::Message::View(Box::new(move |view| drop(reply.send(view))));
-    let gone = |()| Failure::new(StatusCode::SERVICE_UNAVAILABLE, "the server is shutting down");
-    sources.fleet.send(question).await.map_err(|_| gone(()))?;
-    let view = answer.await.map_err(|_| gone(()))?;
-    let at = sources.wall((sources.now)());
-    Ok(Json(FleetReport::new(at, view, |since| sources.wall(since))))
+    let gone = || Failure::new(StatusCode::SERVICE_UNAVAILABLE, "the server is shutting down");
+    let question = question(Box::new(move |value| drop(reply.send(value))));
+    task.send(question).await.map_err(|_| gone())?;
+    answer.await.map_err(|_| gone())
 }
 
 async fn snapshot(

@@ -31,6 +31,7 @@ fn server() -> Server {
     let is_serving = Arc::clone(&loaded);
     let sources = Sources {
         fleet,
+        rollouts: mpsc::channel(1).0,
         serving: Arc::new(move || is_serving.load(Ordering::Relaxed)),
         snapshot: Arc::new(move |node| has_loaded.load(Ordering::Relaxed).then(|| snapshot_of(&node))),
         report: reports,

@@ -32,6 +32,12 @@ impl Clock {
         humantime::format_rfc3339_millis(now).to_string()
     }
 
+    /// Wall-clock time of the start, since the Unix epoch.
+    #[must_use]
+    pub fn epoch(&self) -> Duration {
+        self.started.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+    }
+
     /// Wall-clock time of the start.
     #[must_use]
     pub fn started(&self) -> SystemTime {

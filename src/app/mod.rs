@@ -14,8 +14,10 @@
 mod clock;
 mod keep;
 mod load;
+mod memory;
 mod news;
 mod signals;
+mod steer;
 mod tasks;
 #[cfg(test)]
 mod tests;
@@ -34,14 +36,15 @@ use tokio::task::spawn_blocking;
 use tracing::{error, info, warn};
 
 use crate::admin::{self, NodeQuery, Report, ResourceReport, SnapshotReport, TypeSnapshot};
-use crate::fleet;
-use crate::reconcile::{Effect, Input, Reconciler};
+use crate::fleet::{self, Standing};
+use crate::reconcile::Reconciler;
 use crate::server;
 use crate::source::{self, Source};
 use crate::spec::{Options, SpecSet};
 use crate::store::StateDir;
 use crate::xds::{Assign, Node, ResourceType};
 use load::{Loaded, Loader};
+use steer::{Inputs, Steer};
 use tasks::Tasks;
 
 pub use clock::Clock;
@@ -51,6 +54,9 @@ pub use signals::Signals;
 /// Events on their way to the fleet. A thousand proxies that reconnect at once send a few each; past that the streams
 /// wait, which loses nothing.
 const FLEET_QUEUE: usize = 4_096;
+
+/// Questions and commands of people: more at once than these wait.
+const QUESTIONS: usize = 64;
 
 /// How long streams have to end, longer than the server itself allows them.
 const STREAM_GRACE: Duration = Duration::from_secs(8);
@@ -185,9 +191,13 @@ impl Bound {
         let (readings, read) = watch::channel(None);
         let (specs, loaded) = watch::channel(None);
         let (reports, report) = watch::channel(Arc::new(loader.report().clone()));
+        let (commands, messages) = mpsc::channel(QUESTIONS);
+        let (aim, aims) = watch::channel(None);
+        let (standings, standing) = watch::channel(Arc::new(Standing::default()));
         let worlds = world.subscribe();
         let sources = admin::Sources {
             fleet: questions,
+            rollouts: commands,
             serving: Arc::new({
                 let worlds = worlds.clone();
                 move || worlds.borrow().is_some()
@@ -199,17 +209,20 @@ impl Bound {
             started: clock.started(),
         };
 
-        let rejections = state.rejections();
-        let remembered = keep::remembered(&rejections)?;
-        let reconciler = Reconciler::after(&[loader.restored(&state.load_before_last_good()?), loader.spec()]);
+        let keeper = keep::Keeper::new(&state, clock)?;
+        let (memory, found) = memory::Memory::open(&state)?;
+        let past = [loader.restored(&state.load_before_last_good()?), loader.spec()];
+        let reconciler = Reconciler::after(clock.epoch(), &past, found);
+        let steer = Steer { reconciler, memory, world, aim, clock, held: None, retry: None };
+        let inputs = Inputs { specs: loaded, standings: standing, messages };
 
         let (mut doors, mut rooms) = (Tasks::new(), Tasks::new());
         doors.spawn("xds", xds.serve(doors.stopped()));
         rooms.spawn("admin", admin::serve(admin, sources, rooms.stopped()));
         rooms.spawn("source", endless(source.run(readings, reload, rooms.stopped())));
         rooms.spawn("load", load(loader, state, read, specs, reports, clock));
-        rooms.spawn("reconcile", endless(reconcile(reconciler, loaded, world, clock)));
-        rooms.spawn("fleet", endless(keep::keep(remembered, fleet, rejections, clock)));
+        rooms.spawn("reconcile", endless(steer.run(inputs)));
+        rooms.spawn("fleet", endless(keeper.run(fleet, aims, standings)));
 
         let failure = tokio::select! {
             () = shutdown => None,
@@ -268,25 +281,6 @@ async fn load(
         reports.send_replace(Arc::new(report));
     }
     Ok(())
-}
-
-/// Documents in force to what is served.
-async fn reconcile(
-    mut reconciler: Reconciler,
-    mut specs: watch::Receiver<Option<Arc<SpecSet>>>,
-    world: watch::Sender<World>,
-    clock: Clock,
-) {
-    while specs.changed().await.is_ok() {
-        let Some(spec) = specs.borrow_and_update().clone() else { continue };
-        for effect in reconciler.handle(clock.now(), Input::Spec(spec)) {
-            match effect {
-                Effect::Publish(next) => {
-                    world.send_replace(Some(next));
-                }
-            }
-        }
-    }
 }
 
 async fn endless(task: impl Future<Output = ()>) -> Result<(), Infallible> {

@@ -13,9 +13,12 @@ mod logging;
 mod node;
 mod output;
 mod render;
+mod rollouts;
 mod serve;
+mod simulate;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -26,9 +29,13 @@ use clap_complete::Shell;
 const EXAMPLES: &str = "\
 Examples:
   serin check config/             what is wrong with these files?
+  serin simulate config/          what would an edit of a target do, and when?
   serin serve --config config/    serve them to a fleet
   serin bootstrap --id edge-1 --cluster edge > envoy.yaml && envoy -c envoy.yaml
   serin fleet --watch             who has acknowledged what
+  serin get checkout --watch      how is this rollout doing?
+  serin promote checkout          past the pause it is at
+  serin why checkout              what is it doing, and who made it so?
 
 Exit codes: 0 done, 1 mistakes found or the answer is no, 2 wrong usage or a broken environment.";
 
@@ -48,10 +55,14 @@ enum Command {
     Check(check::CheckArgs),
     /// Print the Envoy resources that would be served
     Render(render::RenderArgs),
+    /// Show what would happen, when and why, after an edit of a rollout's target
+    Simulate(simulate::SimulateArgs),
     /// Print the bootstrap with which a proxy finds serin
     Bootstrap(bootstrap::BootstrapArgs),
     /// Show which proxy has acknowledged what
     Fleet(fleet::FleetArgs),
+    #[command(flatten)]
+    Rollouts(rollouts::RolloutCommand),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
 }
@@ -80,8 +91,10 @@ impl Cli {
             Command::Serve(args) => serve::run(args),
             Command::Check(args) => check::run(args, out, err),
             Command::Render(args) => render::run(args, out, err),
+            Command::Simulate(args) => simulate::run(args, out, err),
             Command::Bootstrap(args) => bootstrap::run(args, out),
             Command::Fleet(args) => fleet::run(args, out, err),
+            Command::Rollouts(command) => rollouts::run(command, out, err),
             Command::Completions(args) => completions(args.shell, out),
         };
         match outcome.and_then(|outcome| out.flush().map(|()| outcome).map_err(Into::into)) {

@@ -71,10 +71,8 @@ pub(super) fn run(args: &RenderArgs, out: &mut dyn Write, err: &mut dyn Write) -
     let node = args.node();
     let mut resources = Vec::new();
     for effect in Reconciler::default().handle(Duration::ZERO, Input::Spec(spec)) {
-        match effect {
-            Effect::Publish(world) => {
-                resources = world.render(&node).iter().map(document).collect::<anyhow::Result<_>>()?;
-            }
+        if let Effect::Publish(publication) = effect {
+            resources = publication.world.render(&node).iter().map(document).collect::<anyhow::Result<_>>()?;
         }
     }
     write_document(out, &json!({ "resources": resources }), args.format)?;

@@ -18,20 +18,20 @@ spec:
     weights: {blue: 90, green: 10}
 ";
 
-struct Ran {
-    code: ExitCode,
-    out: String,
-    err: String,
+pub(super) struct Ran {
+    pub(super) code: ExitCode,
+    pub(super) out: String,
+    pub(super) err: String,
 }
 
-fn run(line: &[&str]) -> Ran {
+pub(super) fn run(line: &[&str]) -> Ran {
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let code = Cli::try_parse_from(std::iter::once(&"serin").chain(line)).unwrap().run(&mut out, &mut err);
     Ran { code, out: String::from_utf8(out).unwrap(), err: String::from_utf8(err).unwrap() }
 }
 
 /// A directory of one file, and the path of that file.
-fn directory(text: &str) -> (tempfile::TempDir, String) {
+pub(super) fn directory(text: &str) -> (tempfile::TempDir, String) {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("a.yaml");
     std::fs::write(&file, text).unwrap();

@@ -1,15 +1,18 @@
 //! The fold of session events: which proxy has acknowledged what.
 //!
-//! Pure: events go in with the time, counting is O(1) per event, and [`Fleet::view`] is what people are shown.
+//! Pure: events go in with the time; [`Fleet::standing`] is what convergence is decided on, [`Fleet::view`] what people
+//! are shown.
 
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::xds::{Event, Rejection, ResourceType, Variant, Version};
+use standing::{Counts, Place};
 
+mod standing;
 mod view;
 
+pub use standing::{Away, GroupStanding, Rejected, Standing};
 pub use view::{FleetView, NodeView, Status, TypeView};
 
 /// Identifies one stream within this process.
@@ -61,7 +64,7 @@ mod tests;
 
 /// How many nodes that have gone are remembered, so that people can see what they last had. Bounds memory against
 /// clients that make up a new id each time.
-const MAX_GONE: usize = 1_000;
+const MAX_GONE: usize = 10_000;
 
 /// One type on one stream.
 #[derive(Debug, Clone)]
@@ -96,13 +99,10 @@ struct Node {
     /// The last stream that ended, and why. Holds also the types of those that ended before it.
     last: Option<(Stream, String)>,
     rejections: Vec<Rejection>,
-}
-
-/// How many streams of a group asked for a type, and how many have settled on which version.
-#[derive(Debug, Default)]
-struct Count {
-    asked: usize,
-    settled: BTreeMap<Version, usize>,
+    /// The group it was in when an earlier process saw it, until it comes.
+    expected_in: Option<String>,
+    /// Where it is counted; `None` without a stream.
+    place: Option<Place>,
 }
 
 /// The fold. Counting is O(log of what there is) per event: no event walks the fleet.
@@ -112,7 +112,7 @@ pub struct Fleet {
     nodes: BTreeMap<String, Node>,
     /// Nodes without a stream, longest gone first.
     gone: BTreeSet<(Duration, String)>,
-    counts: BTreeMap<(String, ResourceType), Count>,
+    counts: Counts,
 }
 
 impl Fleet {
@@ -151,13 +151,6 @@ impl Fleet {
         }
     }
 
-    /// How many streams have settled on `version` of `ty` in `group`, and how many there are that asked for it.
-    #[must_use]
-    pub fn convergence(&self, group: &str, ty: ResourceType, version: Version) -> (usize, usize) {
-        let count = self.counts.get(&(group.to_owned(), ty));
-        count.map_or((0, 0), |count| (count.settled.get(&version).copied().unwrap_or(0), count.asked))
-    }
-
     /// What `node` rejected and has not been forgiven, for the next session it opens.
     #[must_use]
     pub fn rejections(&self, node: &str) -> Vec<Rejection> {
@@ -191,27 +184,24 @@ impl Fleet {
     /// A stream that is opened again has changed its group.
     fn opened(&mut self, now: Duration, id: StreamId, mut stream: Stream) {
         if let Some(before) = self.streams.remove(&id) {
-            self.count_stream(&before, false);
+            // Versions are of content, so what it has settled on says as much in the other group.
             stream.types = before.types;
-            for state in stream.types.iter_mut().flatten().filter(|state| state.settled.is_some()) {
-                (state.settled, state.status, state.since) = (None, Status::Stale, now);
-            }
         } else {
             let node = self.nodes.entry(stream.node.clone()).or_default();
             if node.streams.is_empty() {
                 self.gone.remove(&(node.since, stream.node.clone()));
                 node.since = now;
-                node.last = None;
+                (node.last, node.expected_in) = (None, None);
             }
             node.streams.push(id);
         }
-        self.count_stream(&stream, true);
+        let name = stream.node.clone();
         self.streams.insert(id, stream);
+        self.count(&name);
     }
 
     fn closed(&mut self, now: Duration, id: StreamId, reason: String) {
         let Some(mut stream) = self.streams.remove(&id) else { return };
-        self.count_stream(&stream, false);
         let Some(node) = self.nodes.get_mut(&stream.node) else { return };
         node.streams.retain(|other| *other != id);
         for state in stream.types.iter_mut().flatten().filter(|state| state.status == Status::Synced) {
@@ -225,10 +215,11 @@ impl Fleet {
         let name = stream.node.clone();
         node.last = Some((stream, reason));
         if !node.streams.is_empty() {
-            return;
+            return self.count(&name);
         }
         node.since = now;
-        self.gone.insert((now, name));
+        self.gone.insert((now, name.clone()));
+        self.count(&name);
         while self.gone.len() > MAX_GONE
             && let Some((_, longest)) = self.gone.pop_first()
         {
@@ -248,14 +239,9 @@ impl Fleet {
             | Event::Settled { ty, .. }
             | Event::Unsettled { ty } => *ty,
         };
-        let count = self.counts.entry((stream.group.clone(), ty)).or_default();
         let slot = &mut stream.types[ty.index()];
-        if slot.is_none() {
-            count.asked += 1;
-        }
         let rejected = node.rejections.iter().rev().find(|rejection| rejection.ty == ty);
         let state = slot.get_or_insert_with(|| TypeState::asked(now, rejected));
-        let before = state.settled;
         match event {
             Event::Sent { .. } if state.status == Status::NotSent => state.turn(Status::Stale, now),
             Event::Subscribed { .. } | Event::Sent { .. } => {}
@@ -285,25 +271,8 @@ impl Fleet {
                 }
             }
         }
-        let after = state.settled;
-        if before != after {
-            count.move_settled(before, after);
-        }
-    }
-
-    /// Adds a stream to the counts of its group, or takes it out.
-    fn count_stream(&mut self, stream: &Stream, add: bool) {
-        for ty in ResourceType::ALL {
-            let Some(state) = &stream.types[ty.index()] else { continue };
-            let count = self.counts.entry((stream.group.clone(), ty)).or_default();
-            if add {
-                count.asked += 1;
-                count.move_settled(None, state.settled);
-            } else {
-                count.asked -= 1;
-                count.move_settled(state.settled, None);
-            }
-        }
+        let name = stream.node.clone();
+        self.count(&name);
     }
 
     fn node_view(&self, id: &str, node: &Node) -> Option<NodeView> {
@@ -327,22 +296,6 @@ impl Fleet {
             reason: node.last.as_ref().filter(|_| node.streams.is_empty()).map(|(_, reason)| reason.clone()),
             types: ResourceType::ALL.into_iter().filter_map(|ty| Some(state(ty)?.view(ty))).collect(),
         })
-    }
-}
-
-impl Count {
-    fn move_settled(&mut self, from: Option<Version>, to: Option<Version>) {
-        if let Some(from) = from
-            && let Entry::Occupied(mut entry) = self.settled.entry(from)
-        {
-            *entry.get_mut() -= 1;
-            if *entry.get() == 0 {
-                entry.remove();
-            }
-        }
-        if let Some(to) = to {
-            *self.settled.entry(to).or_default() += 1;
-        }
     }
 }
 

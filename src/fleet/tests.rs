@@ -1,5 +1,7 @@
 //! The fold, event by event.
 
+mod standing;
+
 use std::sync::Arc;
 
 use super::*;
@@ -79,23 +81,6 @@ fn a_type_goes_from_not_sent_over_stale_to_synced() {
     assert_eq!((shown.status, shown.version, shown.nonce), (Status::Synced, Some(version("a").to_string()), Some(7)));
     rig.session(9, 0, Event::Unsettled { ty: CDS });
     assert_eq!((rig.show("n0", CDS).status, rig.show("n0", CDS).since), (Status::Stale, at(9)));
-}
-
-#[test]
-fn convergence_counts_who_has_settled() {
-    let mut rig = rig(3);
-    (0..2).for_each(|stream| rig.settle(1, stream, RDS, "a"));
-    rig.session(1, 2, Event::Subscribed { ty: RDS });
-    assert_eq!(rig.0.convergence("default", RDS, version("a")), (2, 3));
-    rig.session(2, 0, Event::Settled { ty: RDS, version: version("b") });
-    assert_eq!(rig.0.convergence("default", RDS, version("a")), (1, 3));
-    assert_eq!(rig.0.convergence("default", RDS, version("b")), (1, 3));
-    rig.0.handle(at(3), StreamId(0), StreamEvent::Closed { reason: "gone".into() });
-    assert_eq!(rig.0.convergence("default", RDS, version("b")), (0, 2));
-    rig.0.handle(at(4), StreamId(1), opened("n1", "edge"));
-    assert_eq!(rig.0.convergence("default", RDS, version("a")), (0, 1), "it changed its group");
-    assert_eq!(rig.0.convergence("edge", RDS, version("a")), (0, 1));
-    assert_eq!(rig.show("n1", RDS).status, Status::Stale);
 }
 
 #[test]

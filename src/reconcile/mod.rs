@@ -1,77 +1,290 @@
-//! The pure root: inputs in, effects out. It routes and never decides: splits come from [`crate::rollout`], resources
-//! from [`crate::translate`]. One task owns the [`Reconciler`], feeds it what happens and carries out what it answers.
+//! The pure root: inputs in, effects out. It routes and never decides: traffic comes from [`crate::rollout`], resources
+//! from [`crate::translate`], who has them from [`crate::fleet`]. One task owns the [`Reconciler`], feeds it what happens
+//! and carries out what it answers.
+//!
+//! Each rollout of the files has a [`Machine`]. What an input changes about one is written down before it is served
+//! ([`Effect::Journal`], [`Effect::Save`], then [`Effect::Publish`]), so that a crash in between repeats a step and
+//! never skips one.
 
-use std::collections::BTreeMap;
+mod evidence;
+mod member;
+mod message;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::rollout;
-use crate::spec::{SpecSet, Traffic};
+use crate::fleet::Standing;
+use crate::rollout::{self, Entry, Record};
+use crate::spec::{Rollout, Served, SpecSet};
 use crate::translate::World;
-
-mod message;
+use member::Member;
 
 pub use message::{Message, Reply};
 
+/// For whoever passes messages on: the word that was probably meant.
+pub use crate::spec::suggest;
+
 /// What happens.
-#[derive(Debug, Clone)]
 pub enum Input {
     /// The documents in force, after each load. The first is the first full load: nothing is published before.
     Spec(Arc<SpecSet>),
+    /// How the fleet stands.
+    Standing(Arc<Standing>),
+    /// Somebody asks or commands.
+    Message(Message),
+    /// [`Reconciler::next_deadline`] has come.
+    Tick,
 }
 
 /// What is to be done, in order.
-#[derive(Debug, Clone)]
 pub enum Effect {
+    /// Write these down.
+    Journal(Vec<Entry>),
+    /// Keep this in place of what was kept of the rollout before.
+    Save(Box<Record>),
     /// Serve this from now on.
-    Publish(Arc<World>),
+    Publish(Publication),
+    /// Read so many of the newest entries of a rollout's journal, and answer with them.
+    History(Arc<str>, usize, Reply<Option<Result<Vec<Entry>, String>>>),
+    /// Tell somebody that what is above is done.
+    Answer(Box<dyn FnOnce() + Send>),
+}
+
+/// A world to serve.
+pub struct Publication {
+    /// Counts them; [`Standing::world`] is about this one.
+    pub number: u64,
+    /// What to serve.
+    pub world: Arc<World>,
+    /// Whether any version gets more than before of what its rollout's stable version had. It must not be served before
+    /// it is remembered; what goes back to safety may.
+    pub rises: bool,
+}
+
+/// What an earlier process left of a rollout.
+#[derive(Debug, Clone)]
+pub enum Found {
+    /// Its record; with why it may be older than what was served last, if so.
+    Record(Box<Record>, Option<String>),
+    /// It cannot be read, for that reason. The last entry of its journal, if there is one.
+    Lost(String, Option<Box<Entry>>),
 }
 
 /// The pure root.
 #[derive(Debug, Default)]
 pub struct Reconciler {
-    /// What was served before this process, by itself never published.
-    before: World,
-    /// What is published, and the documents it was made of.
-    published: Option<(Arc<SpecSet>, Arc<World>)>,
+    /// Wall time, since the Unix epoch, at zero of the time that inputs come with.
+    epoch: Duration,
+    /// What is left of rollouts that no file names now.
+    found: BTreeMap<Arc<str>, Found>,
+    spec: Option<Arc<SpecSet>>,
+    members: BTreeMap<Arc<str>, Member>,
+    /// What each of `members` asks for.
+    served: BTreeMap<Arc<str>, Served>,
+    world: Arc<World>,
+    /// Of `world`; 0 before the first is published.
+    number: u64,
+    standing: Arc<Standing>,
+    /// When which member is to be looked at.
+    due: BTreeSet<(Duration, Arc<str>)>,
 }
 
 impl Reconciler {
-    /// Goes on after an earlier process that served these, oldest first: proxies that come back may still have them,
-    /// and what they have decides in which order they are sent what is new.
+    /// Goes on after an earlier process. `epoch` is the wall time, since the Unix epoch, from which inputs count theirs.
+    /// `past` is what was served, oldest first: proxies that come back may still have it, and what they have decides in
+    /// which order they are sent what is new.
     #[must_use]
-    pub fn after(past: &[SpecSet]) -> Self {
-        let before = past.iter().fold(World::default(), |world, spec| world.next(spec, &traffic(spec)));
-        Self { before, published: None }
+    pub fn after(epoch: Duration, past: &[SpecSet], found: BTreeMap<Arc<str>, Found>) -> Self {
+        let served = |rollout: &Rollout| match found.get(&rollout.name) {
+            Some(Found::Record(record, _)) => record.traffic().clone().into(),
+            _ => Served::from(crate::spec::Traffic::of(rollout::split(rollout))),
+        };
+        let world = past.iter().fold(World::default(), |world, spec| {
+            let served = rollouts(spec).into_values().map(|rollout| (Arc::clone(&rollout.name), served(rollout)));
+            world.next(spec, &served.collect())
+        });
+        Self { epoch, found, world: Arc::new(world), ..Self::default() }
     }
 
     /// Takes one input at `now`, the time since the process started.
-    pub fn handle(&mut self, _now: Duration, input: Input) -> Vec<Effect> {
+    pub fn handle(&mut self, now: Duration, input: Input) -> Vec<Effect> {
+        let mut turn = Turn::default();
         match input {
-            Input::Spec(spec) => self.handle_spec(spec),
+            Input::Spec(spec) => self.take_spec(now, spec, &mut turn),
+            Input::Standing(standing) => {
+                self.standing = standing;
+                let active = self.members.iter().filter(|(_, member)| !member.machine.is_at_rest());
+                for name in active.map(|(name, _)| Arc::clone(name)).collect::<Vec<_>>() {
+                    self.look(now, &name, &mut turn);
+                }
+            }
+            Input::Tick => {
+                while let Some((_, name)) = self.due.first().filter(|(due, _)| *due <= now).cloned() {
+                    self.due.pop_first();
+                    self.look(now, &name, &mut turn);
+                }
+            }
+            Input::Message(message) => self.take_message(now, message, &mut turn),
+        }
+        self.effects(turn)
+    }
+
+    /// When to send [`Input::Tick`] even if nothing happens.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Duration> {
+        self.due.first().map(|(due, _)| *due)
+    }
+
+    fn take_spec(&mut self, now: Duration, spec: Arc<SpecSet>, turn: &mut Turn) {
+        if self.spec.as_ref() == Some(&spec) {
+            return;
+        }
+        let rollouts = rollouts(&spec);
+        let gone: Vec<_> = self.members.keys().filter(|name| !rollouts.contains_key(*name)).cloned().collect();
+        for name in gone {
+            let Some(member) = self.members.remove(&name) else { continue };
+            self.served.remove(&name);
+            self.due.remove(&(member.due, Arc::clone(&name)));
+            self.found.insert(name, Found::Record(Box::new(member.machine.record()), None));
+        }
+        for (name, rollout) in rollouts {
+            let entries = match self.members.get_mut(&name) {
+                Some(member) if member.spec == *rollout => continue,
+                Some(member) => member.edit(self.epoch + now, rollout),
+                None => {
+                    let found = self.found.remove(&name);
+                    let (machine, entries) = member::begin(self.epoch + now, rollout, found);
+                    self.members.insert(Arc::clone(&name), Member::new(Arc::clone(rollout), machine, now));
+                    entries
+                }
+            };
+            self.settle(now, &name, entries, true, turn);
+        }
+        self.spec = Some(spec);
+        turn.publish = true;
+    }
+
+    /// Tells a rollout how the fleet stands on it, and lets it do what is due.
+    fn look(&mut self, now: Duration, name: &Arc<str>, turn: &mut Turn) {
+        let Some(member) = self.members.get_mut(name) else { return };
+        let evidence = (self.standing.world == self.number)
+            .then(|| evidence::of(&self.world, &self.standing, &member.spec, member.machine.generation(), now));
+        let (input, stale) = match evidence {
+            Some((evidence, stale)) => (rollout::Input::Evidence(evidence), stale),
+            None => (rollout::Input::Tick, None),
+        };
+        member.stale = stale;
+        let entries = member.machine.handle(self.epoch + now, input);
+        self.settle(now, name, entries, false, turn);
+    }
+
+    fn take_message(&mut self, now: Duration, message: Message, turn: &mut Turn) {
+        match message {
+            Message::List(reply) => {
+                for name in self.members.keys().cloned().collect::<Vec<_>>() {
+                    self.look(now, &name, turn);
+                }
+                let all = self.members.values().map(|member| member.machine.status(self.epoch + now)).collect();
+                turn.answer(reply, all);
+            }
+            Message::Get(name, reply) => {
+                self.look(now, &name, turn);
+                let status = self.members.get(&name).map(|member| member.machine.status(self.epoch + now));
+                turn.answer(reply, status);
+            }
+            Message::User(name, user, reply) => {
+                turn.answer(reply, self.members.get(&name).map(|member| member.version_of(&user)));
+            }
+            Message::Command(name, command, reply) => {
+                let Some(member) = self.members.get_mut(&name) else { return turn.answer(reply, None) };
+                let outcome = member.machine.command(self.epoch + now, command);
+                let entries = match outcome {
+                    Ok(entries) => entries,
+                    Err(refusal) => return turn.answer(reply, Some(Err(refusal))),
+                };
+                self.settle(now, &name, entries, true, turn);
+                let status = self.members.get(&name).map(|member| Ok(member.machine.status(self.epoch + now)));
+                turn.answer(reply, status);
+            }
+            Message::History(name, limit, reply) => {
+                if self.members.contains_key(&name) {
+                    turn.after.push(Effect::History(name, limit, reply));
+                } else {
+                    turn.answer(reply, None);
+                }
+            }
         }
     }
 
-    fn handle_spec(&mut self, spec: Arc<SpecSet>) -> Vec<Effect> {
-        let world = match &self.published {
-            Some((published, _)) if *published == spec => return Vec::new(),
-            Some((_, world)) => world.next(&spec, &traffic(&spec)),
-            None => self.before.next(&spec, &traffic(&spec)),
-        };
-        let world = Arc::new(world);
-        self.published = Some((spec, Arc::clone(&world)));
-        vec![Effect::Publish(world)]
+    /// Notes what a rollout's last input led to: `entries`, its new traffic, when it is due again, and its record if
+    /// that must be `kept` or would be too old.
+    fn settle(&mut self, now: Duration, name: &Arc<str>, entries: Vec<Entry>, kept: bool, turn: &mut Turn) {
+        let Some(member) = self.members.get_mut(name) else { return };
+        let served = member.served();
+        match self.served.get(name) {
+            Some(before) if *before == served => {}
+            before => {
+                turn.rises |= before.is_none_or(|before| member::rises(before, &served, member.machine.stable()));
+                turn.publish = true;
+                self.served.insert(Arc::clone(name), served);
+            }
+        }
+        if kept || !entries.is_empty() || member.is_save_due(now) {
+            member.saved = now;
+            turn.records.push(member.machine.record());
+        }
+        turn.entries.extend(entries);
+        let due = member.next_due(now, self.epoch);
+        if due != member.due {
+            self.due.remove(&(member.due, Arc::clone(name)));
+            member.due = due;
+        }
+        if due < Duration::MAX {
+            self.due.insert((due, Arc::clone(name)));
+        }
+    }
+
+    fn effects(&mut self, turn: Turn) -> Vec<Effect> {
+        let Turn { entries, records, publish, rises, after } = turn;
+        let mut effects = Vec::new();
+        if !entries.is_empty() {
+            effects.push(Effect::Journal(entries));
+        }
+        effects.extend(records.into_iter().map(|record| Effect::Save(Box::new(record))));
+        if let Some(spec) = self.spec.as_ref().filter(|_| publish) {
+            self.world = Arc::new(self.world.next(spec, &self.served));
+            self.number += 1;
+            effects.push(Effect::Publish(Publication { number: self.number, world: Arc::clone(&self.world), rises }));
+        }
+        effects.extend(after);
+        effects
+    }
+}
+
+/// What one input has led to so far.
+#[derive(Default)]
+struct Turn {
+    entries: Vec<Entry>,
+    records: Vec<Record>,
+    publish: bool,
+    rises: bool,
+    after: Vec<Effect>,
+}
+
+impl Turn {
+    fn answer<T: Send + 'static>(&mut self, reply: Reply<T>, answer: T) {
+        self.after.push(Effect::Answer(Box::new(move || reply(answer))));
     }
 }
 
 /// By name. Of two rollouts with one name the first counts, as in [`World`].
-fn traffic(spec: &SpecSet) -> BTreeMap<Arc<str>, Traffic> {
-    let mut traffic = BTreeMap::new();
+fn rollouts(spec: &SpecSet) -> BTreeMap<Arc<str>, &Arc<Rollout>> {
+    let mut rollouts = BTreeMap::new();
     for rollout in spec.files.values().flat_map(|file| &file.rollouts) {
-        traffic.entry(Arc::clone(&rollout.name)).or_insert_with(|| Traffic::of(rollout::split(rollout)));
+        rollouts.entry(Arc::clone(&rollout.name)).or_insert(rollout);
     }
-    traffic
+    rollouts
 }
-
-#[cfg(test)]
-mod tests;

@@ -13,7 +13,7 @@ use super::words::{names, span};
 use crate::spec::Convergence;
 
 /// How many missing nodes and rejections are kept: enough to name in a message, few enough to write down each time.
-const NAMED: usize = 10;
+pub(super) const NAMED: usize = 10;
 
 /// How the fleet stands on the traffic of one generation.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

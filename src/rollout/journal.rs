@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::record::millis;
 use super::status::Phase;
-use super::words::percent;
+use super::words::shares;
 use crate::spec::Split;
 
 /// One transition of one rollout.
@@ -52,8 +52,7 @@ pub struct Standing {
 
 impl fmt::Display for Standing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let weights = self.weights.0.iter().map(|(version, weight)| format!("{version} {}", percent(*weight)));
-        write!(f, "{:?}, {}, {}", self.phase, self.at, weights.collect::<Vec<_>>().join(" "))
+        write!(f, "{:?}, {}, {}", self.phase, self.at, shares(&self.weights))
     }
 }
 

@@ -115,6 +115,19 @@ impl Machine {
         self.record.generation
     }
 
+    /// The version to go back to. With plain weights: the heaviest.
+    #[must_use]
+    pub fn stable(&self) -> &Arc<str> {
+        &self.record.stable
+    }
+
+    /// Whether nothing is under way and nothing waited for: only an edit or a command moves it.
+    #[must_use]
+    pub fn is_at_rest(&self) -> bool {
+        matches!(self.record.stage, Stage::Weights | Stage::Stable | Stage::Aborted { .. })
+            && self.record.delivery.is_done()
+    }
+
     /// Takes one input at `now`, the wall time since the Unix epoch, of which whole milliseconds count.
     pub fn handle(&mut self, now: Duration, input: Input) -> Vec<Entry> {
         self.begin(now);
@@ -323,7 +336,7 @@ impl Machine {
 }
 
 /// Records keep whole milliseconds, so no finer time may have an effect.
-fn whole_millis(time: Duration) -> Duration {
+pub(super) fn whole_millis(time: Duration) -> Duration {
     Duration::new(time.as_secs(), time.subsec_millis() * 1_000_000)
 }
 

@@ -17,6 +17,7 @@ mod gates;
 pub mod group;
 mod hooks;
 mod journal;
+pub mod load;
 mod machine;
 mod record;
 pub mod simulate;
@@ -31,6 +32,7 @@ pub use journal::{Actor, Entry, Figures, Standing};
 pub use machine::{Input, Machine};
 pub use record::{Record, RecordError};
 pub use status::{ConvergenceStatus, Phase, Status, StepStatus};
+pub use words::span;
 
 #[cfg(test)]
 mod tests;

@@ -151,6 +151,12 @@ impl Record {
         &self.name
     }
 
+    /// What was last served.
+    #[must_use]
+    pub fn traffic(&self) -> &Traffic {
+        &self.traffic
+    }
+
     /// Whether `spec` can be gone on with from here.
     pub(super) fn check(&self, spec: &Rollout) -> Result<(), RecordError> {
         if self.schema != SCHEMA {

@@ -6,17 +6,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serialize;
-
-use super::commands::{Command, Verb};
-use super::delivery::{Evidence, Nack};
+use super::commands::{Command, Refusal, Verb};
+use super::delivery::{Evidence, NAMED, Nack, State};
 use super::journal::Entry;
-use super::machine::{Input, Machine};
-use super::record::millis;
+use super::machine::{Input, Machine, whole_millis};
+use super::record::Stage;
 use super::status::Phase;
-use crate::spec::{Rollout, Split};
+use super::words;
+use crate::spec::{Rollout, Split, Strategy};
 
-/// More events than any plan has: a simulation that gets here goes round in circles.
+/// More events than any plan has beside those of its steps: a simulation that gets here goes round in circles.
 const MAX_EVENTS: usize = 10_000;
 
 /// The fleet and the person at the keyboard.
@@ -24,27 +23,41 @@ const MAX_EVENTS: usize = 10_000;
 pub struct Setting {
     /// How many proxies there are.
     pub nodes: usize,
-    /// How long they take to acknowledge.
+    /// How long they take to acknowledge, of which whole milliseconds count.
     pub latency: Duration,
-    /// A proxy that rejects what the step of this index (from 1) brings.
+    /// How many of them never answer once the rollout has begun.
+    pub silent: usize,
+    /// A proxy that rejects what the step of this index (from 1) brings. The move of all traffic after a canary's last
+    /// step has the index after it; of blue-green 1 is the preview and 2 the switch.
     pub nack: Option<(String, usize)>,
     /// Promotes at once past whatever waits for somebody.
     pub promote: bool,
-    /// When it begins: time since the Unix epoch.
+    /// When it begins: time since the Unix epoch, of which whole milliseconds count.
     pub start: Duration,
 }
 
 impl Default for Setting {
     fn default() -> Self {
-        Self { nodes: 10, latency: Duration::from_secs(1), nack: None, promote: false, start: Duration::ZERO }
+        let latency = Duration::from_secs(1);
+        Self { nodes: 10, latency, silent: 0, nack: None, promote: false, start: Duration::ZERO }
     }
 }
 
+/// A timeline and how it ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Simulation {
+    /// What happened, in order.
+    pub rows: Vec<Row>,
+    /// Where nothing more would happen by itself.
+    pub end: End,
+    /// Whether the rejection that the setting asks for took place.
+    pub nacked: bool,
+}
+
 /// One line of the timeline.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
-    /// Since the edit: milliseconds.
-    #[serde(with = "millis")]
+    /// Since the edit.
     pub at: Duration,
     /// The phase from then on.
     pub phase: Phase,
@@ -56,46 +69,88 @@ pub struct Row {
     pub what: String,
 }
 
-/// The timeline of a rollout of `before` whose target is edited to `target`, and the message it ends with.
+impl Row {
+    /// The split as people read it: `blue 95 green 5`.
+    #[must_use]
+    pub fn shares(&self) -> String {
+        words::shares(&self.weights)
+    }
+}
+
+/// How a simulation ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct End {
+    /// Since the edit.
+    pub at: Duration,
+    /// The phase it stays in.
+    pub phase: Phase,
+    /// What is awaited, or why it is as it is.
+    pub message: String,
+    /// Whether it waits for somebody to promote it.
+    pub promotable: bool,
+}
+
+/// The timeline of a rollout of `before`, which is taken to be done, whose target is edited to `target`.
 #[must_use]
-pub fn simulate(before: &Arc<Rollout>, target: &Arc<str>, setting: &Setting) -> (Vec<Row>, String) {
-    let mut now = setting.start;
-    let (mut machine, _) = Machine::first_seen(now, Arc::clone(before));
-    machine.handle(now, Input::Evidence(evidence(&machine, setting)));
+pub fn simulate(before: &Arc<Rollout>, target: &Arc<str>, setting: &Setting) -> Simulation {
+    let start = whole_millis(setting.start);
+    let latency = whole_millis(setting.latency);
+    let (mut machine, _) = Machine::first_seen(start, Arc::clone(before));
+    let all = Setting { silent: 0, nack: None, ..setting.clone() };
+    machine.handle(start, Input::Evidence(evidence(&machine, &all)));
     let mut told = machine.generation();
     let edited = Rollout { target: Some(Arc::clone(target)), ..Rollout::clone(before) };
-    let mut entries = machine.handle(now, Input::Spec(Arc::new(edited)));
-    let mut changed = now;
-    for _ in 0..MAX_EVENTS {
+    let mut entries = machine.handle(start, Input::Spec(Arc::new(edited)));
+    let (mut now, mut changed, mut nacked) = (start, start, false);
+    for _ in 0..max_events(before) {
         let generation = machine.generation();
-        let heard = (generation != told).then_some(changed + setting.latency);
+        let heard = (generation != told).then_some(changed + latency);
         let deadline = machine.next_deadline();
-        let more = match (heard, deadline) {
-            (Some(heard), deadline) if deadline.is_none_or(|deadline| heard <= deadline) => {
-                now = heard;
-                told = generation;
-                machine.handle(now, Input::Evidence(evidence(&machine, setting)))
+        let more = if setting.promote && waits(&machine, heard.or(deadline)) {
+            match promote(&mut machine, now) {
+                Ok(more) => more,
+                Err(_) => break,
             }
-            (_, Some(deadline)) => {
-                now = deadline;
-                machine.handle(now, Input::Tick)
-            }
-            (_, None) if setting.promote => {
-                let verb = Verb::Promote;
-                let command = Command { verb, actor: "simulate".into(), reason: None, seen: None };
-                match machine.command(now, command) {
-                    Ok(more) => more,
-                    Err(_) => break,
-                }
-            }
-            (_, None) => break,
+        } else if let Some(heard) = heard.filter(|heard| deadline.is_none_or(|deadline| *heard <= deadline)) {
+            now = heard;
+            told = generation;
+            let evidence = evidence(&machine, setting);
+            nacked |= !evidence.nacks.is_empty();
+            machine.handle(now, Input::Evidence(evidence))
+        } else if let Some(deadline) = deadline {
+            now = deadline;
+            machine.handle(now, Input::Tick)
+        } else {
+            break;
         };
         if machine.generation() != generation {
             changed = now;
         }
         entries.extend(more);
     }
-    (entries.iter().map(|entry| row(entry, setting.start)).collect(), machine.status(now).message)
+    let rows = entries.iter().map(|entry| row(entry, start)).collect();
+    let status = machine.status(now);
+    let promotable = promote(&mut machine, now).is_ok();
+    let end = End { at: now.saturating_sub(start), phase: status.phase, message: status.message, promotable };
+    Simulation { rows, end, nacked }
+}
+
+fn max_events(rollout: &Rollout) -> usize {
+    let steps = match &rollout.strategy {
+        Strategy::Canary(canary) => canary.steps.len(),
+        Strategy::BlueGreen(_) | Strategy::Weights(_) => 0,
+    };
+    // A step may be heard of, be late, get stuck, be promoted.
+    MAX_EVENTS + 4 * steps
+}
+
+/// Whether only a person would move it, or is asked to; `due` is when anything else comes.
+fn waits(machine: &Machine, due: Option<Duration>) -> bool {
+    due.is_none() || matches!(machine.record.delivery.state, State::Late | State::Rejected)
+}
+
+fn promote(machine: &mut Machine, now: Duration) -> Result<Vec<Entry>, Refusal> {
+    machine.command(now, Command { verb: Verb::Promote, actor: "simulate".into(), reason: None, seen: None })
 }
 
 fn row(entry: &Entry, start: Duration) -> Row {
@@ -108,21 +163,33 @@ fn row(entry: &Entry, start: Duration) -> Row {
     }
 }
 
-/// Everybody has it, but for the one that rejects this step.
+/// Everybody has it, but for the silent ones and the one that rejects this step.
 fn evidence(machine: &Machine, setting: &Setting) -> Evidence {
-    let at = machine.status(machine.now).step.map(|step| step.index);
+    let at = position(machine);
     let nack = setting.nack.as_ref().filter(|(_, step)| Some(*step) == at).map(|(node, _)| Nack {
         node: node.clone(),
         ty: "RDS".to_owned(),
         resources: Vec::new(),
         error: "simulated rejection".to_owned(),
     });
+    let silent = (1..=setting.silent).take(NAMED).map(|index| format!("silent-{index}"));
     Evidence {
         generation: machine.generation(),
         nodes: setting.nodes,
-        converged: setting.nodes - usize::from(nack.is_some()).min(setting.nodes),
+        converged: setting.nodes.saturating_sub(setting.silent + usize::from(nack.is_some())),
         slowest: None,
-        missing: nack.iter().map(|nack| nack.node.clone()).collect(),
+        missing: nack.iter().map(|nack| nack.node.clone()).chain(silent).collect(),
         nacks: nack.into_iter().collect(),
+    }
+}
+
+/// The index of what brings the traffic, as [`Setting::nack`] counts.
+fn position(machine: &Machine) -> Option<usize> {
+    match (&machine.record.stage, &machine.spec.strategy) {
+        (Stage::Steps { entered, .. }, _) => Some(*entered),
+        (Stage::Preview { .. }, _) => Some(1),
+        (Stage::Moving { .. }, Strategy::BlueGreen(_)) => Some(2),
+        (Stage::Moving { .. }, Strategy::Canary(canary)) => Some(canary.steps.len() + 1),
+        _ => None,
     }
 }

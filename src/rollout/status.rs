@@ -34,6 +34,8 @@ pub enum Phase {
 pub struct Status {
     /// Its name.
     pub name: Arc<str>,
+    /// `canary`, `blueGreen` or `weights`.
+    pub strategy: &'static str,
     /// Its phase.
     pub phase: Phase,
     /// What is awaited, or why it is as it is.
@@ -93,6 +95,11 @@ impl Machine {
         gates::pass(&self.spec, &mut record, self.now, now.saturating_sub(self.now));
         let weights = record.stage == Stage::Weights;
         Status {
+            strategy: match &self.spec.strategy {
+                Strategy::Weights(_) => "weights",
+                Strategy::Canary(_) => "canary",
+                Strategy::BlueGreen(_) => "blueGreen",
+            },
             phase: phase(&self.spec, &record, now),
             message: message(&self.spec, &record, now),
             since: record.since,

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use crate::spec::Split;
+
 /// `1.8s`, `30s`, `3m20s`, `2h5m`, `1d3h`: the two largest units, never a unit of zero.
-pub(super) fn span(duration: Duration) -> String {
+#[must_use]
+pub fn span(duration: Duration) -> String {
     let seconds = duration.as_secs();
     if seconds < 60 {
         let tenths = duration.as_millis() / 100;
@@ -24,6 +27,12 @@ pub(super) fn percent(hundredths: u32) -> String {
         (whole, 0) => whole.to_string(),
         (whole, rest) => format!("{whole}.{rest:02}").trim_end_matches('0').to_owned(),
     }
+}
+
+/// A split in percent: `blue 95 green 5`.
+pub(super) fn shares(split: &Split) -> String {
+    let shares = split.0.iter().map(|(version, weight)| format!("{version} {}", percent(*weight)));
+    shares.collect::<Vec<_>>().join(" ")
 }
 
 /// The first three names, and how many of `count` are not among them.

@@ -49,6 +49,10 @@ impl Assign for Everybody {
     fn earlier(&self, _: &xds::Node) -> Vec<Arc<Snapshot>> {
         Vec::new()
     }
+
+    fn group(&self, _: &str) -> Option<Arc<Snapshot>> {
+        None
+    }
 }
 
 /// More than a connection takes in before its client reads, of each of three types that wait for no other.
@@ -67,6 +71,10 @@ impl Assign for Heavy {
 
     fn earlier(&self, _: &xds::Node) -> Vec<Arc<Snapshot>> {
         Vec::new()
+    }
+
+    fn group(&self, _: &str) -> Option<Arc<Snapshot>> {
+        None
     }
 }
 

@@ -23,7 +23,6 @@ pub mod resources;
 mod rollout;
 mod strategy;
 pub mod suggest;
-mod unserved;
 mod walk;
 mod webhook;
 mod weights;
@@ -40,8 +39,8 @@ pub use model::{
     ResourceKind, Role, Rollout, SpecSet, Version,
 };
 pub use strategy::{
-    Affinity, BlueGreen, Canary, Convergence, HeaderMatch, HeaderRoute, MirrorRoute, OnNack, OnTimeout, Quorum, Split,
-    Step, Strategy, StringMatch, TOTAL_WEIGHT, Traffic,
+    Affinity, BlueGreen, Canary, Convergence, HeaderMatch, HeaderRoute, MirrorRoute, OnNack, OnTimeout, Quorum, Served,
+    Split, Step, Strategy, StringMatch, TOTAL_WEIGHT, Traffic,
 };
 pub use webhook::{Webhook, WebhookKind};
 pub use window::{PromotionWindow, WindowKind, WindowVerdict, verdict};

@@ -235,6 +235,21 @@ pub struct Traffic {
     pub affinity: Option<Affinity>,
 }
 
+/// What is served of a rollout at one time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Served {
+    /// What everybody gets.
+    pub traffic: Traffic,
+    /// What `canaryNodes` get in its place, while they are ahead of the others.
+    pub ahead: Option<Traffic>,
+}
+
+impl From<Traffic> for Served {
+    fn from(traffic: Traffic) -> Self {
+        Self { traffic, ahead: None }
+    }
+}
+
 impl Traffic {
     /// Nothing but a split.
     #[must_use]

@@ -9,6 +9,7 @@
 //! |---|---|
 //! | `lock` | held locked while a process uses the directory; its text is that process's id |
 //! | `last-good.json` | the configuration files that were last in service |
+//! | `rejections.json`, `nodes.json` | what proxies rejected, and which there are |
 //! | `rollouts/NAME.json` | the state of the rollout of that name |
 //! | `history.jsonl` | the journal, one JSON object per line; `history.jsonl.1` is what came before |
 //! | `NAME.1` | the version of `NAME` before the present one |
@@ -16,8 +17,8 @@
 
 mod journal;
 mod last_good;
+mod memo;
 mod records;
-mod rejections;
 mod replace;
 mod seal;
 
@@ -28,8 +29,8 @@ use std::path::{Path, PathBuf};
 
 pub use journal::{Journal, Torn};
 pub use last_good::LastGood;
-pub use records::Loaded;
-pub use rejections::Rejections;
+pub use memo::Memo;
+pub use records::{Loaded, Records};
 pub use seal::Flaw;
 
 /// Why the state directory cannot be used, or a document neither read nor written.

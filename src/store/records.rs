@@ -48,30 +48,44 @@ struct Body {
     record: Value,
 }
 
+/// Where the records are; they have one writer.
+#[derive(Debug)]
+pub struct Records {
+    directory: PathBuf,
+}
+
 impl StateDir {
+    /// The records in this directory.
+    #[must_use]
+    pub fn records(&self) -> Records {
+        Records { directory: self.path().join(DIRECTORY) }
+    }
+}
+
+impl Records {
     /// All records by name of their rollout. One that is damaged says so in its place and keeps none of the others.
-    pub fn load_records(&self) -> Result<BTreeMap<String, Loaded>, StoreError> {
-        let directory = self.rollouts();
-        let entries = match fs::read_dir(&directory) {
+    pub fn load_all(&self) -> Result<BTreeMap<String, Loaded>, StoreError> {
+        let directory = &self.directory;
+        let entries = match fs::read_dir(directory) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
-            Err(error) => return Err(StoreError::io("read", &directory)(error)),
+            Err(error) => return Err(StoreError::io("read", directory)(error)),
         };
         let mut stems = BTreeSet::new();
         for entry in entries {
-            let file = entry.map_err(StoreError::io("read", &directory))?.file_name();
+            let file = entry.map_err(StoreError::io("read", directory))?.file_name();
             // What else lies here (`.tmp`, an editor's copy) is not ours to read.
             stems.extend(file.to_str().and_then(stem_of).map(str::to_owned));
         }
-        stems.iter().map(|stem| self.load(stem)).collect()
+        stems.iter().map(|stem| self.load_stem(stem)).collect()
     }
 
     /// The record of one rollout; nothing if nothing was saved.
-    pub fn load_record(&self, name: &str) -> Result<Loaded, StoreError> {
-        Ok(self.load(&stem(name))?.1)
+    pub fn load(&self, name: &str) -> Result<Loaded, StoreError> {
+        Ok(self.load_stem(&stem(name))?.1)
     }
 
-    fn load(&self, stem: &str) -> Result<(String, Loaded), StoreError> {
+    fn load_stem(&self, stem: &str) -> Result<(String, Loaded), StoreError> {
         let file = self.record(stem);
         let mut loaded = Loaded::default();
         // After a crash between the two renames of a replacement, the version before is the last.
@@ -88,8 +102,8 @@ impl StateDir {
     }
 
     /// Saves `record`, on disk when this returns, if the revision there is `expected` (0: none). Returns the new one.
-    pub fn save_record(&mut self, name: &str, expected: u64, record: &Value) -> Result<u64, StoreError> {
-        let found = self.load_record(name)?;
+    pub fn save(&mut self, name: &str, expected: u64, record: &Value) -> Result<u64, StoreError> {
+        let found = self.load(name)?;
         if found.revision != expected {
             return Err(StoreError::Conflict { rollout: name.to_owned(), expected, found: found.revision });
         }
@@ -105,7 +119,7 @@ impl StateDir {
     }
 
     /// Forgets a rollout, damaged or not. Forgetting an unknown one is no error.
-    pub fn remove_record(&mut self, name: &str) -> Result<(), StoreError> {
+    pub fn remove(&mut self, name: &str) -> Result<(), StoreError> {
         let file = self.record(&stem(name));
         // The version before goes first: alone it would be taken for the last.
         for file in [previous(&file), file] {
@@ -116,29 +130,25 @@ impl StateDir {
                 _ => {}
             }
         }
-        let directory = self.rollouts();
-        match File::open(&directory).and_then(|directory| directory.sync_all()) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::io("sync", &directory)(error)),
+        let directory = &self.directory;
+        match File::open(directory).and_then(|directory| directory.sync_all()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::io("sync", directory)(error)),
             _ => Ok(()),
         }
     }
 
-    fn rollouts(&self) -> PathBuf {
-        self.path().join(DIRECTORY)
-    }
-
     fn record(&self, stem: &str) -> PathBuf {
-        self.rollouts().join(format!("{stem}{ENDING}"))
+        self.directory.join(format!("{stem}{ENDING}"))
     }
 
     fn make_rollouts(&self) -> Result<(), StoreError> {
-        let directory = self.rollouts();
+        let directory = &self.directory;
         if directory.is_dir() {
             return Ok(());
         }
-        DirBuilder::new().mode(0o700).create(&directory).map_err(StoreError::io("create", &directory))?;
-        let above = File::open(self.path()).and_then(|above| above.sync_all());
-        above.map_err(StoreError::io("sync", self.path()))
+        DirBuilder::new().mode(0o700).create(directory).map_err(StoreError::io("create", directory))?;
+        let above = directory.parent().unwrap_or(directory);
+        File::open(above).and_then(|above| above.sync_all()).map_err(StoreError::io("sync", above))
     }
 }
 

@@ -14,7 +14,7 @@ mod routes;
 mod world;
 
 pub use affinity::version_of_user;
-pub use world::{Rendered, World};
+pub use world::{Rendered, Seat, World};
 
 use prost_reflect::{DynamicMessage, ReflectMessage};
 

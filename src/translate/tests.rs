@@ -11,11 +11,12 @@ use super::routes::{self, ROUTE_ACTION};
 use super::*;
 use crate::spec::nodes::Glob;
 use crate::spec::{
-    self, Backend, Endpoint, FileSpec, NodeSelector, Origin, ResourceKind, Rollout, SpecSet, Split, TOTAL_WEIGHT,
-    Traffic, Version, canonical, descriptor,
+    self, Backend, Endpoint, FileSpec, NodeSelector, Origin, ResourceKind, Rollout, Served, SpecSet, Split,
+    TOTAL_WEIGHT, Traffic, Version, canonical, descriptor,
 };
 use crate::xds::{Assign, Node, Resource, ResourceType, Snapshot};
 
+mod ahead;
 mod traffic;
 
 const KINDS: [ResourceKind; ResourceType::COUNT] = [
@@ -119,9 +120,9 @@ fn spec_set(files: &[File<'_>]) -> SpecSet {
     SpecSet { files: files.iter().map(file).collect() }
 }
 
-fn splits(parts: &[(&str, &[(&str, u32)])]) -> BTreeMap<Arc<str>, Traffic> {
+fn splits(parts: &[(&str, &[(&str, u32)])]) -> BTreeMap<Arc<str>, Served> {
     let split = |weights: &[(&str, u32)]| Split(weights.iter().map(|(v, w)| ((*v).into(), *w)).collect());
-    parts.iter().map(|(name, weights)| ((*name).into(), Traffic::of(split(weights)))).collect()
+    parts.iter().map(|(name, weights)| ((*name).into(), Traffic::of(split(weights)).into())).collect()
 }
 
 fn in_place(parts: &[(&str, &[(&str, u32)])]) -> Replacements {
@@ -600,7 +601,7 @@ proptest! {
         let make = |order: &[usize]| {
             let files: Vec<_> = order.iter().enumerate().map(file).collect();
             let files: Vec<_> = files.iter().map(|(path, rollouts, documents)| (path.as_str(), &rollouts[..], &documents[..])).collect();
-            let all = order.iter().map(|i| (format!("svc{i}").into(), Traffic::of(Split(vec![("a".into(), 9_999), ("b".into(), 1)])))).collect();
+            let all = order.iter().map(|i| (format!("svc{i}").into(), Traffic::of(Split(vec![("a".into(), 9_999), ("b".into(), 1)])).into())).collect();
             World::new(&spec_set(&files), &all)
         };
         let (sorted, shuffled) = (make(&[0, 1, 2, 3, 4, 5]), make(&order));

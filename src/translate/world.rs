@@ -14,7 +14,7 @@ use prost_reflect::DynamicMessage;
 use super::references::{self, References};
 use super::replacement::{Replacement, Replacements};
 use super::{clusters, resource_type, routes};
-use crate::spec::{self, NodeIdentity, NodeSelector, Rollout, SpecSet, Traffic, canonical, descriptor};
+use crate::spec::{self, NodeIdentity, NodeSelector, Rollout, Served, SpecSet, canonical, descriptor};
 use crate::xds::{Assign, Assignment, Node, Resource, ResourceType, Snapshot, TypeSet};
 
 /// Where a document stands: path of its file, and its place among the documents of its kind.
@@ -44,6 +44,17 @@ struct State {
     documents: BTreeMap<Place, Document>,
     /// Written by the first node of each group that asks.
     groups: Mutex<BTreeMap<Audience, Assignment>>,
+    /// One node of each group, also of those that only earlier states had.
+    nodes: Mutex<BTreeMap<Arc<str>, NodeIdentity>>,
+}
+
+/// A group of nodes that see a rollout.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seat {
+    /// [`Assignment::group`]
+    pub group: Arc<str>,
+    /// Whether its nodes are `canaryNodes`, which get each change first.
+    pub canary: bool,
 }
 
 /// A resource as a node gets it, for people.
@@ -58,17 +69,42 @@ pub struct Rendered {
 }
 
 impl World {
-    /// Everything that `spec` asks for. `traffic` holds that of each rollout by name; a rollout without it is not served.
+    /// Everything that `spec` asks for. `served` holds the traffic of each rollout by name; a rollout without is not served.
     #[must_use]
-    pub fn new(spec: &SpecSet, traffic: &BTreeMap<Arc<str>, Traffic>) -> Self {
-        Self::default().next(spec, traffic)
+    pub fn new(spec: &SpecSet, served: &BTreeMap<Arc<str>, Served>) -> Self {
+        Self::default().next(spec, served)
     }
 
     /// The world after this one: equal to [`Self::new`], but what has not changed is not encoded again.
     #[must_use]
-    pub fn next(&self, spec: &SpecSet, traffic: &BTreeMap<Arc<str>, Traffic>) -> Self {
+    pub fn next(&self, spec: &SpecSet, served: &BTreeMap<Arc<str>, Served>) -> Self {
         let earlier = std::iter::once(&self.now).chain(&self.earlier).take(MAX_EARLIER).cloned().collect();
-        Self { now: Arc::new(self.now.next(spec, traffic)), earlier }
+        Self { now: Arc::new(self.now.next(spec, served)), earlier }
+    }
+
+    /// The groups that see `rollout`, as far as nodes of them have been assigned.
+    #[must_use]
+    pub fn audience(&self, rollout: &Rollout) -> Vec<Seat> {
+        let canary_nodes = rollout.convergence.canary_nodes.as_ref();
+        let nodes = lock(&self.now.nodes);
+        let seated = nodes.iter().filter(|(_, node)| rollout.nodes.matches(node));
+        seated
+            .map(|(group, node)| Seat {
+                group: Arc::clone(group),
+                canary: canary_nodes.is_some_and(|selector| selector.matches(node)),
+            })
+            .collect()
+    }
+
+    /// Whether the resource of that name has to do with `rollout`: it is a cluster of one of its versions, or names it.
+    #[must_use]
+    pub fn carries(&self, rollout: &Rollout, ty: ResourceType, name: &str) -> bool {
+        if matches!(ty, ResourceType::Cluster | ResourceType::Endpoint) {
+            return rollout.versions.iter().any(|version| *version.cluster_name == *name);
+        }
+        let documents = self.now.documents.values();
+        let mut named = documents.filter(|document| *document.source.name == *name);
+        named.any(|document| resource_type(document.source.kind) == ty && document.actions.contains(&rollout.name))
     }
 
     /// All that `node` should have, in push order, decoded from the bytes it would get.
@@ -93,20 +129,26 @@ impl Assign for World {
         let identity = identity(node);
         self.earlier.iter().map(|state| state.assign(&identity).snapshot).collect()
     }
+
+    fn group(&self, group: &str) -> Option<Arc<Snapshot>> {
+        let node = lock(&self.now.nodes).get(group).cloned()?;
+        let Assignment { group: now, snapshot } = self.now.assign(&node);
+        (*now == *group).then_some(snapshot)
+    }
 }
 
 impl State {
-    fn next(&self, spec: &SpecSet, traffic: &BTreeMap<Arc<str>, Traffic>) -> Self {
+    fn next(&self, spec: &SpecSet, served: &BTreeMap<Arc<str>, Served>) -> Self {
         let mut next = Self::default();
         for (path, file) in &spec.files {
             for (index, rollout) in file.rollouts.iter().enumerate() {
-                let Some(traffic) = traffic.get(&rollout.name) else { continue };
+                let Some(served) = served.get(&rollout.name) else { continue };
                 let place = (Arc::clone(path), index);
                 let known = self.services.get(&place).filter(|known| Arc::ptr_eq(&known.source, rollout));
-                next.services.insert(place, Service::new(rollout, traffic, known));
+                next.services.insert(place, Service::new(rollout, served, known));
             }
         }
-        let current: BTreeSet<_> = next.services.values().map(|service| &service.replacement).collect();
+        let current: BTreeSet<_> = next.services.values().flat_map(Service::replacements).collect();
         for (path, file) in &spec.files {
             for (index, resource) in file.resources.iter().enumerate() {
                 let place = (Arc::clone(path), index);
@@ -115,11 +157,16 @@ impl State {
                 next.documents.insert(place, document);
             }
         }
-        let of_services = next.services.values().map(|service| &service.source.nodes);
+        // Also while nobody is ahead: groups keep their names and their snapshots.
+        let of_services = next
+            .services
+            .values()
+            .flat_map(|service| std::iter::once(&service.source.nodes).chain(&service.source.convergence.canary_nodes));
         let of_documents = next.documents.values().map(|document| &document.source.nodes);
         next.selectors = of_services.chain(of_documents).cloned().collect();
         next.selectors.sort_unstable();
         next.selectors.dedup();
+        next.nodes = Mutex::new(lock(&self.nodes).clone());
         next
     }
 
@@ -132,12 +179,15 @@ impl State {
     }
 
     fn snapshot(&self, audience: &Audience) -> Snapshot {
-        let visible = |nodes| self.selectors.binary_search(nodes).is_ok_and(|place| audience.contains(&place));
+        let visible = |nodes: &Arc<NodeSelector>| {
+            self.selectors.binary_search(nodes).is_ok_and(|place| audience.contains(&place))
+        };
         let mut sets: BTreeMap<ResourceType, BTreeMap<Arc<str>, Arc<Resource>>> = BTreeMap::new();
         let mut replacements = Replacements::new();
         for service in self.services.values().filter(|service| visible(&service.source.nodes)) {
             let Entry::Vacant(vacant) = replacements.entry(Arc::clone(&service.source.name)) else { continue };
-            vacant.insert(Arc::clone(&service.replacement));
+            let canary = service.source.convergence.canary_nodes.as_ref().is_some_and(visible);
+            vacant.insert(Arc::clone(service.ahead.as_ref().filter(|_| canary).unwrap_or(&service.replacement)));
             for (ty, resource) in &*service.resources {
                 let set = sets.entry(*ty).or_default();
                 set.entry(Arc::clone(&resource.name)).or_insert_with(|| Arc::clone(resource));
@@ -161,9 +211,10 @@ impl State {
         let selectors = self.selectors.iter().enumerate();
         let audience = selectors.filter(|(_, selector)| selector.matches(identity)).map(|(place, _)| place).collect();
         let mut groups = lock(&self.groups);
-        let made = groups.entry(audience).or_insert_with_key(|audience| Assignment {
-            group: self.group_name(audience),
-            snapshot: Arc::new(self.snapshot(audience)),
+        let made = groups.entry(audience).or_insert_with_key(|audience| {
+            let group = self.group_name(audience);
+            lock(&self.nodes).insert(Arc::clone(&group), identity.clone());
+            Assignment { group, snapshot: Arc::new(self.snapshot(audience)) }
         });
         made.clone()
     }
@@ -174,15 +225,22 @@ impl State {
 struct Service {
     source: Arc<Rollout>,
     replacement: Arc<Replacement>,
+    /// For its canary nodes, while they are ahead.
+    ahead: Option<Arc<Replacement>>,
     /// What serves its versions; does not depend on the traffic.
     resources: Arc<[(ResourceType, Arc<Resource>)]>,
 }
 
 impl Service {
-    fn new(source: &Arc<Rollout>, traffic: &Traffic, known: Option<&Self>) -> Self {
-        let replacement = Arc::new(Replacement::new(source, traffic));
+    fn new(source: &Arc<Rollout>, served: &Served, known: Option<&Self>) -> Self {
+        let of = |traffic| Arc::new(Replacement::new(source, traffic));
         let resources = known.map_or_else(|| clusters::of_rollout(source).into(), |known| Arc::clone(&known.resources));
-        Self { source: Arc::clone(source), replacement, resources }
+        let (replacement, ahead) = (of(&served.traffic), served.ahead.as_ref().map(of));
+        Self { source: Arc::clone(source), replacement, ahead, resources }
+    }
+
+    fn replacements(&self) -> impl Iterator<Item = &Arc<Replacement>> {
+        std::iter::once(&self.replacement).chain(&self.ahead)
     }
 }
 

@@ -43,4 +43,7 @@ pub trait Assign: Send + Sync {
     /// What `node` should have had before, newest first, as far as it is remembered. A state-of-the-world client that
     /// comes back names the version it has, and what it has decides what may be taken from it, and when.
     fn earlier(&self, node: &Node) -> Vec<Arc<Snapshot>>;
+
+    /// What the nodes of `group` should have; `None` of a group that no node was assigned to, here or before.
+    fn group(&self, group: &str) -> Option<Arc<Snapshot>>;
 }

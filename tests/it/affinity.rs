@@ -154,7 +154,7 @@ fn split(green: u32) -> Traffic {
 
 fn discovery_response(file: &Arc<FileSpec>, traffic: &Traffic, version: u32) -> String {
     let spec = SpecSet { files: BTreeMap::from([(Arc::clone(&file.path), Arc::clone(file))]) };
-    let world = World::new(&spec, &BTreeMap::from([("shop".into(), traffic.clone())]));
+    let world = World::new(&spec, &BTreeMap::from([("shop".into(), traffic.clone().into())]));
     let mut rendered = world.render(&Node::default());
     rendered.retain(|resource| resource.ty == ResourceType::Route);
     let options = prost_reflect::SerializeOptions::new().use_proto_field_name(true);

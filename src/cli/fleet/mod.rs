@@ -6,24 +6,18 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
-use std::thread;
-use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
 
-use super::Outcome;
 use super::client::{Client, ServerArgs};
-use super::output::Report;
+use super::output::{CLEAR, Report};
+use super::{Outcome, watch};
 use crate::admin;
 use crate::admin::FleetReport;
 use table::Row;
 
-/// How often `--watch` asks.
-const INTERVAL: Duration = Duration::from_secs(1);
-
-/// Moves the cursor to the top left and clears what is below.
-const CLEAR: &str = "\x1b[H\x1b[2J";
+pub(super) use table::trouble;
 
 const EXAMPLES: &str = "\
 STATUS is one of:
@@ -66,25 +60,18 @@ pub(super) fn run(args: &FleetArgs, out: &mut dyn Write, err: &mut dyn Write) ->
         return Ok(Outcome::Positive);
     }
     let mut watch = Watch { output: args.output, redraw: io::stdout().is_terminal(), ..Watch::default() };
-    let mut answer = Ok(answer);
-    let mut reachable = true;
-    loop {
-        match answer {
-            Ok(answer) => {
-                reachable = true;
+    watch::watch(
+        answer,
+        err,
+        || ask(&client),
+        |answer, _| {
+            if let Some(answer) = answer {
                 watch.show(out, &answer)?;
                 out.flush()?;
             }
-            // It may be restarting: a watch that ends then would have to be watched itself.
-            Err(error) if reachable => {
-                reachable = false;
-                writeln!(err, "serin: {error:#}")?;
-            }
-            Err(_) => {}
-        }
-        thread::sleep(INTERVAL);
-        answer = ask(&client);
-    }
+            Ok(None)
+        },
+    )
 }
 
 /// The pages that are shown, as the server wrote them.

@@ -1,16 +1,13 @@
 //! The fleet as a table: one line per node and type, and a last line that says how many are in trouble.
 
 use std::io::{self, Write};
-use std::time::Duration;
 
 use crate::admin::{FleetReport, NodeReport, Report, TypeReport};
+use crate::cli::output::{NONE, age, printable, write_table};
 
 const HEADER: [&str; COLUMNS] = ["NODE", "CLUSTER", "GROUP", "TYPE", "STATUS", "VERSION", "SINCE", "DETAIL"];
 const COLUMNS: usize = 8;
 const AGE: usize = 6;
-
-/// What stands where nothing is known.
-const NONE: &str = "-";
 
 /// One line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,7 +83,7 @@ fn rejection(ty: &TypeReport) -> Option<String> {
 }
 
 /// How the files stand that the fleet is to follow: what is wrong with them, one line each, nothing if all is well.
-pub(super) fn trouble(files: &Report) -> Vec<String> {
+pub(in crate::cli) fn trouble(files: &Report) -> Vec<String> {
     let unreadable = files.unreadable.iter().map(|words| format!("{words}; what was read before goes on"));
     let waiting = files.waiting.iter().cloned();
     let held = files.held.iter().map(|file| {
@@ -117,24 +114,8 @@ pub(super) fn write(out: &mut dyn Write, report: &FleetReport, files: &Report) -
 }
 
 fn write_nodes(out: &mut dyn Write, report: &FleetReport) -> io::Result<()> {
-    let rows = rows(report);
-    let mut widths = HEADER.map(str::len);
-    for row in &rows {
-        for (width, cell) in widths.iter_mut().zip(&row.0) {
-            *width = (*width).max(cell.chars().count());
-        }
-    }
-    write_line(out, &widths, &HEADER)?;
-    for row in &rows {
-        write_line(out, &widths, &row.0)?;
-    }
+    write_table(out, HEADER, rows(report).into_iter().map(|row| row.0))?;
     writeln!(out, "\n{}", summary(report))
-}
-
-fn write_line(out: &mut dyn Write, widths: &[usize], cells: &[impl AsRef<str>]) -> io::Result<()> {
-    let line: Vec<String> =
-        cells.iter().zip(widths).map(|(cell, &width)| format!("{:width$}", cell.as_ref())).collect();
-    writeln!(out, "{}", line.join("  ").trim_end())
 }
 
 fn summary(report: &FleetReport) -> String {
@@ -153,23 +134,4 @@ fn summary(report: &FleetReport) -> String {
         }
     }
     parts.join(", ")
-}
-
-/// How long ago, in the one unit that matters.
-fn age(since: &str, at: &str) -> String {
-    let (Ok(since), Ok(at)) = (humantime::parse_rfc3339(since), humantime::parse_rfc3339(at)) else {
-        return NONE.to_owned();
-    };
-    let seconds = at.duration_since(since).unwrap_or(Duration::ZERO).as_secs();
-    match seconds {
-        0..120 => format!("{seconds}s"),
-        120..7_200 => format!("{}m", seconds / 60),
-        7_200..172_800 => format!("{}h", seconds / 3_600),
-        _ => format!("{}d", seconds / 86_400),
-    }
-}
-
-/// Names and words come from proxies: what could move the cursor or break the line is shown as a space.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

@@ -69,7 +69,7 @@ fn event() -> impl Generator<Value = Event> {
     ]
 }
 
-fn spec() -> impl Generator<Value = Rollout> {
+pub(super) fn spec() -> impl Generator<Value = Rollout> {
     let strategy = prop_oneof![
         3 => vec(step(), 0..6).prop_map(|steps| canary(&steps)),
         1 => (any::<bool>(), 0..100u64, any::<bool>(), any::<bool>()).prop_map(|(enabled, time, preview, judged)| {

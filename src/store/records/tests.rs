@@ -9,21 +9,23 @@ use super::*;
 struct Store {
     _dir: TempDir,
     state: StateDir,
+    records: Records,
 }
 
 impl Store {
     fn new() -> Self {
         let dir = TempDir::new().unwrap();
         let state = StateDir::open(dir.path()).unwrap();
-        Self { _dir: dir, state }
+        let records = state.records();
+        Self { _dir: dir, state, records }
     }
 
     /// With `cart`, and two revisions of `shop`.
     fn saved() -> Self {
         let mut store = Self::new();
-        assert_eq!(store.state.save_record("cart", 0, &record(7)).unwrap(), 1);
-        assert_eq!(store.state.save_record("shop", 0, &record(1)).unwrap(), 1);
-        assert_eq!(store.state.save_record("shop", 1, &record(2)).unwrap(), 2);
+        assert_eq!(store.records.save("cart", 0, &record(7)).unwrap(), 1);
+        assert_eq!(store.records.save("shop", 0, &record(1)).unwrap(), 1);
+        assert_eq!(store.records.save("shop", 1, &record(2)).unwrap(), 2);
         store
     }
 
@@ -32,7 +34,7 @@ impl Store {
     }
 
     fn load(&self) -> BTreeMap<String, Loaded> {
-        self.state.load_records().unwrap()
+        self.records.load_all().unwrap()
     }
 }
 
@@ -49,7 +51,7 @@ fn what_is_saved_is_loaded() {
     assert_eq!(Store::new().load(), BTreeMap::new());
     let store = Store::saved();
     assert_eq!(store.load(), BTreeMap::from([("cart".into(), good(1, 7)), ("shop".into(), good(2, 2))]));
-    assert_eq!(store.state.load_record("nobody").unwrap(), Loaded::default());
+    assert_eq!(store.records.load("nobody").unwrap(), Loaded::default());
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(&store.at("shop.json")), mode(&store.at(""))), (0o600, 0o700));
 }
@@ -58,13 +60,13 @@ fn what_is_saved_is_loaded() {
 fn a_save_that_somebody_came_before_is_refused() {
     let mut store = Store::saved();
     for (name, expected, found) in [("shop", 1, 2), ("shop", 3, 2), ("shop", 0, 2), ("new", 1, 0)] {
-        let error = store.state.save_record(name, expected, &record(9)).unwrap_err();
+        let error = store.records.save(name, expected, &record(9)).unwrap_err();
         assert!(
             matches!(&error, StoreError::Conflict { rollout, expected: e, found: f } if rollout == name && (*e, *f) == (expected, found)),
             "{error}"
         );
     }
-    let error = store.state.save_record("shop", 1, &record(9)).unwrap_err().to_string();
+    let error = store.records.save("shop", 1, &record(9)).unwrap_err().to_string();
     assert_eq!(error, "the record of rollout shop has revision 2, not 1: somebody else saved it");
     assert_eq!(store.load()["shop"], good(2, 2));
 }
@@ -72,12 +74,12 @@ fn a_save_that_somebody_came_before_is_refused() {
 #[test]
 fn what_is_removed_is_gone_and_may_come_again() {
     let mut store = Store::saved();
-    store.state.remove_record("shop").unwrap();
-    store.state.remove_record("shop").unwrap();
+    store.records.remove("shop").unwrap();
+    store.records.remove("shop").unwrap();
     assert_eq!(store.load(), BTreeMap::from([("cart".into(), good(1, 7))]));
-    assert_eq!(store.state.save_record("shop", 0, &record(3)).unwrap(), 1);
+    assert_eq!(store.records.save("shop", 0, &record(3)).unwrap(), 1);
     assert_eq!(store.load()["shop"], good(1, 3));
-    Store::new().state.remove_record("nobody").unwrap();
+    Store::new().records.remove("nobody").unwrap();
 }
 
 #[test]
@@ -109,7 +111,7 @@ fn a_changed_byte_never_gives_another_record() {
         let mut changed = whole.clone();
         changed[at] ^= 1;
         fs::write(store.at("shop.json"), &changed).unwrap();
-        match store.state.load_record("shop") {
+        match store.records.load("shop") {
             Ok(loaded) if loaded.damaged.is_empty() => assert_eq!(loaded, good(2, 2), "changed at {at}"),
             Ok(loaded) => assert_eq!(loaded.record, Some(record(1)), "changed at {at}"),
             Err(error) => assert!(matches!(error, StoreError::NewerSchema { .. }), "changed at {at}: {error}"),
@@ -129,7 +131,7 @@ fn lost_is_said_and_may_be_saved_anew() {
         "{:?}",
         lost.damaged
     );
-    assert_eq!(store.state.save_record("shop", 0, &record(5)).unwrap(), 1);
+    assert_eq!(store.records.save("shop", 0, &record(5)).unwrap(), 1);
     assert_eq!(store.load()["shop"], good(1, 5));
     assert_eq!(store.load()["cart"], good(1, 7));
 }
@@ -138,7 +140,7 @@ fn lost_is_said_and_may_be_saved_anew() {
 fn a_damaged_record_does_not_push_out_the_good_one_before_it() {
     let mut store = Store::saved();
     fs::write(store.at("shop.json"), "{").unwrap();
-    assert_eq!(store.state.save_record("shop", 1, &record(3)).unwrap(), 2);
+    assert_eq!(store.records.save("shop", 1, &record(3)).unwrap(), 2);
     fs::write(store.at("shop.json"), "{").unwrap();
     assert_eq!(store.load()["shop"].record, Some(record(1)));
 }
@@ -148,7 +150,7 @@ fn a_damaged_record_does_not_push_out_the_good_one_before_it() {
 fn a_crash_at_any_point_of_saving_loses_nothing() {
     let whole = {
         let mut store = Store::saved();
-        store.state.save_record("shop", 2, &record(3)).unwrap();
+        store.records.save("shop", 2, &record(3)).unwrap();
         fs::read(store.at("shop.json")).unwrap()
     };
     let mut store = Store::saved();
@@ -159,7 +161,7 @@ fn a_crash_at_any_point_of_saving_loses_nothing() {
     }
     fs::rename(store.at("shop.json"), store.at("shop.json.1")).unwrap();
     assert_eq!(store.load()["shop"], good(2, 2), "between the renames");
-    assert_eq!(store.state.save_record("shop", 2, &record(4)).unwrap(), 3);
+    assert_eq!(store.records.save("shop", 2, &record(4)).unwrap(), 3);
     assert_eq!(store.load()["shop"], good(3, 4));
     fs::remove_file(store.at("shop.json")).unwrap();
     assert_eq!(store.load()["shop"], good(2, 2), "the version before is still there");
@@ -170,8 +172,7 @@ fn a_newer_schema_is_neither_read_nor_overwritten() {
     let mut store = Store::saved();
     let newer = r#"{"schema": 2, "something": "else"}"#;
     fs::write(store.at("shop.json"), newer).unwrap();
-    for error in [store.state.load_records().unwrap_err(), store.state.save_record("shop", 2, &record(3)).unwrap_err()]
-    {
+    for error in [store.records.load_all().unwrap_err(), store.records.save("shop", 2, &record(3)).unwrap_err()] {
         assert!(matches!(error, StoreError::NewerSchema { found: 2, known: 1, .. }), "{error}");
     }
     assert_eq!(fs::read_to_string(store.at("shop.json")).unwrap(), newer);
@@ -207,12 +208,12 @@ fn long_names_are_cut_and_told_apart() {
     let mut store = Store::new();
     let names = ["x", "y"].map(|end| "\u{e9}.".repeat(126) + end);
     for (revision, name) in [(0, &names[0]), (0, &names[1]), (1, &names[1])] {
-        store.state.save_record(name, revision, &record(1)).unwrap();
+        store.records.save(name, revision, &record(1)).unwrap();
     }
     assert_eq!(store.load(), BTreeMap::from([(names[0].clone(), good(1, 1)), (names[1].clone(), good(2, 1))]));
-    let file = store.state.record(&stem(&names[0]));
+    let file = store.records.record(&stem(&names[0]));
     fs::write(&file, "{").unwrap();
-    let lost = store.state.load_record(&names[0]).unwrap();
+    let lost = store.records.load(&names[0]).unwrap();
     assert_eq!((lost.record, lost.damaged.len()), (None, 1));
     assert_eq!(store.load().len(), 2, "under the name of the file, because nothing says the rollout's");
 }
@@ -239,7 +240,7 @@ proptest! {
     #[test]
     fn any_record_of_any_rollout_comes_back(name in ".{0,40}", record in json_values()) {
         let mut store = Store::saved();
-        store.state.save_record(&name, 0, &record).unwrap();
+        store.records.save(&name, 0, &record).unwrap();
         let loaded = Loaded { revision: 1, record: Some(record), damaged: Vec::new() };
         prop_assert_eq!(store.load().remove(&name), Some(loaded));
     }

@@ -1,5 +1,8 @@
-//! What proxies rejected and have not been forgiven, so that a restart does not send it to them again: Envoy
-//! acknowledges an identical resource the second time, and traffic would follow.
+//! What is remembered of proxies, each in a document of its own beside the files in force.
+//!
+//! What they rejected and have not been forgiven, so that a restart does not send it to them again: Envoy acknowledges
+//! an identical resource the second time, and traffic would follow. And which there are, so that a restart waits for
+//! them before it takes a step for done.
 
 use std::fs;
 use std::io;
@@ -11,24 +14,31 @@ use super::replace::{Previous, replace};
 use super::seal::{Unopened, seal, unseal};
 use super::{Damage, Flaw, StateDir, StoreError};
 
-const NAME: &str = "rejections.json";
+const REJECTIONS: &str = "rejections.json";
+const NODES: &str = "nodes.json";
 const SCHEMA: u32 = 1;
 
-/// Where rejections are remembered; beside the files in force, with a writer of its own.
+/// One such document; it has one writer.
 #[derive(Debug)]
-pub struct Rejections {
+pub struct Memo {
     file: PathBuf,
 }
 
 impl StateDir {
-    /// The memory of rejections in this directory.
+    /// What proxies rejected.
     #[must_use]
-    pub fn rejections(&self) -> Rejections {
-        Rejections { file: self.path().join(NAME) }
+    pub fn rejections(&self) -> Memo {
+        Memo { file: self.path().join(REJECTIONS) }
+    }
+
+    /// Which proxies there are.
+    #[must_use]
+    pub fn nodes(&self) -> Memo {
+        Memo { file: self.path().join(NODES) }
     }
 }
 
-impl Rejections {
+impl Memo {
     /// What was last saved; `null` if nothing was, or, with the damage, if it cannot be read any more.
     pub fn load(&self) -> Result<(Value, Option<Damage>), StoreError> {
         let document = match fs::read(&self.file) {
@@ -45,9 +55,9 @@ impl Rejections {
         }
     }
 
-    /// Remembers `rejections`, on disk when this returns.
-    pub fn save(&self, rejections: &Value) -> Result<(), StoreError> {
-        let document = seal(SCHEMA, rejections).map_err(io::Error::from).map_err(self.io("encode"))?;
+    /// Remembers `memo`, on disk when this returns.
+    pub fn save(&self, memo: &Value) -> Result<(), StoreError> {
+        let document = seal(SCHEMA, memo).map_err(io::Error::from).map_err(self.io("encode"))?;
         replace(&self.file, &document, Previous::Drop).map_err(self.io("write"))
     }
 

@@ -1,0 +1,138 @@
+//! What is remembered of rollouts: their records and their journal.
+//!
+//! What cannot be written is kept and tried again; the newest record of a rollout takes the place of an older one that
+//! waits.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::Context;
+use serde_json::Value;
+use tokio::task::spawn_blocking;
+use tracing::{error, info, warn};
+
+use crate::reconcile::Found;
+use crate::rollout::{Entry, Record};
+use crate::store::{Journal, Loaded, Records, StateDir};
+
+/// Both, with what waits to be written.
+pub(super) struct Memory(Option<Box<Stores>>);
+
+struct Stores {
+    records: Records,
+    journal: Journal,
+    /// Of the record on disk, by rollout.
+    revisions: BTreeMap<String, u64>,
+    unwritten: BTreeMap<String, Record>,
+    lines: Vec<Entry>,
+    /// Whether the last attempt failed.
+    failing: bool,
+}
+
+impl Memory {
+    /// Opens both, and what was found there of each rollout.
+    pub(super) fn open(state: &StateDir) -> anyhow::Result<(Self, BTreeMap<Arc<str>, Found>)> {
+        let records = state.records();
+        let (journal, torn) = state.open_journal()?;
+        if let Some(torn) = torn {
+            warn!("{torn}");
+        }
+        let loaded = records.load_all()?;
+        let revisions = loaded.iter().map(|(name, loaded)| (name.clone(), loaded.revision)).collect();
+        let mut found = BTreeMap::new();
+        for (name, loaded) in loaded {
+            found.insert(Arc::from(name.as_str()), judge(&name, loaded, &journal)?);
+        }
+        let (unwritten, lines) = (BTreeMap::new(), Vec::new());
+        let stores = Stores { records, journal, revisions, unwritten, lines, failing: false };
+        Ok((Self(Some(Box::new(stores))), found))
+    }
+
+    /// Writes `entries` and then `records`, and what could not be written before. Whether all is on disk.
+    pub(super) async fn write(&mut self, entries: Vec<Entry>, records: Vec<Record>) -> bool {
+        for Entry { rollout, from, to, actor, why, .. } in &entries {
+            info!(rollout = &**rollout, %from, %to, %actor, why, "rollout moved");
+        }
+        self.with(move |stores| {
+            stores.lines.extend(entries);
+            stores.unwritten.extend(records.into_iter().map(|record| (record.name().to_owned(), record)));
+            match stores.write() {
+                Ok(()) => stores.failing = false,
+                Err(error) if !stores.failing => {
+                    stores.failing = true;
+                    error!("{error:#}; no rollout goes forward until it can be written");
+                }
+                Err(_) => {}
+            }
+            !stores.failing
+        })
+        .await
+        .unwrap_or_default()
+    }
+
+    /// The newest entries of a rollout's journal, oldest first.
+    pub(super) async fn history(&mut self, rollout: Arc<str>, limit: usize) -> Result<Vec<Entry>, String> {
+        let read =
+            self.with(move |stores| read(&stores.journal, &rollout, limit).map_err(|error| format!("{error:#}")));
+        read.await.unwrap_or_else(|| Err("the server is shutting down".to_owned()))
+    }
+
+    /// Off the async threads. `None` if that panicked before.
+    async fn with<T: Send + 'static>(&mut self, work: impl FnOnce(&mut Stores) -> T + Send + 'static) -> Option<T> {
+        let mut stores = self.0.take()?;
+        let (stores, done) = spawn_blocking(move || {
+            let done = work(&mut stores);
+            (stores, done)
+        })
+        .await
+        .ok()?;
+        self.0 = Some(stores);
+        Some(done)
+    }
+}
+
+impl Stores {
+    fn write(&mut self) -> anyhow::Result<()> {
+        let lines: Vec<Value> = self.lines.iter().map(serde_json::to_value).collect::<Result<_, _>>()?;
+        self.journal.append(&lines)?;
+        self.lines.clear();
+        while let Some(next) = self.unwritten.first_entry() {
+            let record = serde_json::to_value(next.get())?;
+            let revision = self.revisions.entry(next.key().clone()).or_default();
+            *revision = self.records.save(next.key(), *revision, &record)?;
+            next.remove();
+        }
+        Ok(())
+    }
+}
+
+fn judge(name: &str, loaded: Loaded, journal: &Journal) -> anyhow::Result<Found> {
+    let doubt = (!loaded.damaged.is_empty()).then(|| {
+        let damage: Vec<_> = loaded.damaged.iter().map(ToString::to_string).collect();
+        damage.join("; ")
+    });
+    if let Some(doubt) = &doubt {
+        warn!(rollout = name, "{doubt}");
+    }
+    match loaded.record.map(serde_json::from_value) {
+        Some(Ok(record)) => Ok(Found::Record(Box::new(record), doubt)),
+        Some(Err(error)) => lost(name, format!("its record cannot be read: {error}"), journal),
+        None => lost(name, doubt.unwrap_or_else(|| "its record is gone".to_owned()), journal),
+    }
+}
+
+fn lost(name: &str, why: String, journal: &Journal) -> anyhow::Result<Found> {
+    let last = read(journal, name, 1)?.pop();
+    Ok(Found::Lost(why, last.map(Box::new)))
+}
+
+/// An entry may be written twice when a crash came before its record was: the later one counts.
+fn read(journal: &Journal, rollout: &str, limit: usize) -> anyhow::Result<Vec<Entry>> {
+    let mut entries: Vec<Entry> = Vec::new();
+    for value in journal.tail(Some(rollout), limit)? {
+        let entry: Entry = serde_json::from_value(value).context("an entry of the journal is of another release")?;
+        entries.retain(|before| before.sequence < entry.sequence);
+        entries.push(entry);
+    }
+    Ok(entries)
+}

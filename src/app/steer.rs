@@ -1,0 +1,99 @@
+//! The task that owns the reconciler: what happens goes in, what it answers is carried out, in order.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+
+use super::keep::Aim;
+use super::memory::Memory;
+use super::{Clock, World};
+use crate::fleet::Standing;
+use crate::reconcile::{Effect, Input, Message, Publication, Reconciler};
+use crate::spec::SpecSet;
+
+/// How soon what could not be written is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// All that comes in.
+pub(super) struct Inputs {
+    pub(super) specs: watch::Receiver<Option<Arc<SpecSet>>>,
+    pub(super) standings: watch::Receiver<Arc<Standing>>,
+    pub(super) messages: mpsc::Receiver<Message>,
+}
+
+/// The reconciler with its hands.
+pub(super) struct Steer {
+    pub(super) reconciler: Reconciler,
+    pub(super) memory: Memory,
+    pub(super) world: watch::Sender<World>,
+    pub(super) aim: watch::Sender<Aim>,
+    pub(super) clock: Clock,
+    /// Rises, and must not be served before it is remembered.
+    pub(super) held: Option<Publication>,
+    /// When to try to write again.
+    pub(super) retry: Option<Duration>,
+}
+
+impl Steer {
+    /// Runs until nobody loads files any more.
+    pub(super) async fn run(mut self, mut inputs: Inputs) {
+        loop {
+            let deadline = self.reconciler.next_deadline().into_iter().chain(self.retry).min();
+            let pause = deadline.map(|deadline| deadline.saturating_sub(self.clock.now()));
+            let input = tokio::select! {
+                changed = inputs.specs.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    let Some(spec) = inputs.specs.borrow_and_update().clone() else { continue };
+                    Input::Spec(spec)
+                }
+                Ok(()) = inputs.standings.changed() => {
+                    Input::Standing(Arc::clone(&inputs.standings.borrow_and_update()))
+                }
+                Some(message) = inputs.messages.recv() => Input::Message(message),
+                () = tokio::time::sleep(pause.unwrap_or_default()), if pause.is_some() => Input::Tick,
+            };
+            let effects = self.reconciler.handle(self.clock.now(), input);
+            self.carry_out(effects).await;
+        }
+    }
+
+    async fn carry_out(&mut self, effects: Vec<Effect>) {
+        let (mut entries, mut records, mut rest) = (Vec::new(), Vec::new(), Vec::new());
+        for effect in effects {
+            match effect {
+                Effect::Journal(more) => entries.extend(more),
+                Effect::Save(record) => records.push(*record),
+                Effect::Publish(_) | Effect::History(..) | Effect::Answer(_) => rest.push(effect),
+            }
+        }
+        if self.retry.is_some() || !entries.is_empty() || !records.is_empty() {
+            let written = self.memory.write(entries, records).await;
+            self.retry = (!written).then(|| self.clock.now() + RETRY);
+        }
+        if self.retry.is_none()
+            && let Some(held) = self.held.take()
+        {
+            self.publish(held);
+        }
+        for effect in rest {
+            match effect {
+                Effect::Publish(next) if next.rises && self.retry.is_some() => self.held = Some(next),
+                Effect::Publish(next) => {
+                    self.held = None;
+                    self.publish(next);
+                }
+                Effect::History(rollout, limit, reply) => reply(Some(self.memory.history(rollout, limit).await)),
+                Effect::Answer(answer) => answer(),
+                Effect::Journal(_) | Effect::Save(_) => {}
+            }
+        }
+    }
+
+    fn publish(&self, Publication { number, world, .. }: Publication) {
+        self.world.send_replace(Some(world.clone()));
+        self.aim.send_replace(Some((number, world)));
+    }
+}

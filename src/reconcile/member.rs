@@ -1,0 +1,95 @@
+//! One rollout of the files and its machine.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Found;
+use crate::rollout::{Command, Entry, Input, Machine, Verb};
+use crate::spec::{Rollout, Served, Traffic};
+use crate::translate::version_of_user;
+
+/// How old a kept record of a rollout under way gets: so much waited time a crash can cost.
+const SAVE_EVERY: Duration = Duration::from_secs(10);
+
+/// A machine that asks for a time that is past is not asked again before this.
+const SOON: Duration = Duration::from_millis(100);
+
+/// One rollout of the files.
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) spec: Arc<Rollout>,
+    pub(super) machine: Machine,
+    /// When its record was last kept.
+    pub(super) saved: Duration,
+    /// When a node that is away no longer counts.
+    pub(super) stale: Option<Duration>,
+    /// When it is to be looked at; [`Duration::MAX`] if not before something happens.
+    pub(super) due: Duration,
+}
+
+impl Member {
+    pub(super) fn new(spec: Arc<Rollout>, machine: Machine, now: Duration) -> Self {
+        Self { spec, machine, saved: now, stale: None, due: Duration::MAX }
+    }
+
+    /// Takes an edit of its document, at wall time.
+    pub(super) fn edit(&mut self, now: Duration, spec: &Arc<Rollout>) -> Vec<Entry> {
+        self.spec = Arc::clone(spec);
+        self.machine.handle(now, Input::Spec(Arc::clone(spec)))
+    }
+
+    pub(super) fn served(&self) -> Served {
+        Served { traffic: self.machine.traffic().clone(), ahead: None }
+    }
+
+    /// The version that `user` gets, or why none can be told.
+    pub(super) fn version_of(&self, user: &str) -> Result<Arc<str>, String> {
+        let version = version_of_user(&self.spec, self.machine.traffic(), user);
+        version.cloned().ok_or_else(|| format!("{} has no sessionAffinity: users get any version", self.spec.name))
+    }
+
+    pub(super) fn is_save_due(&self, now: Duration) -> bool {
+        !self.machine.is_at_rest() && now >= self.saved + SAVE_EVERY
+    }
+
+    pub(super) fn next_due(&self, now: Duration, epoch: Duration) -> Duration {
+        let machine = self.machine.next_deadline().map(|due| due.saturating_sub(epoch));
+        let save = (!self.machine.is_at_rest()).then_some(self.saved + SAVE_EVERY);
+        let due = [machine, save, self.stale].into_iter().flatten().min();
+        due.map_or(Duration::MAX, |due| if due <= now { now + SOON } else { due })
+    }
+}
+
+/// The machine of a rollout that was not among the files before, at wall time.
+pub(super) fn begin(now: Duration, spec: &Arc<Rollout>, found: Option<Found>) -> (Machine, Vec<Entry>) {
+    match found {
+        None => Machine::first_seen(now, Arc::clone(spec)),
+        Some(Found::Lost(..)) => Machine::first_seen(now, Arc::clone(spec)),
+        Some(Found::Record(record, doubt)) => match Machine::restore(now, *record, Arc::clone(spec)) {
+            Ok((mut machine, mut entries)) => {
+                if let Some(why) = doubt {
+                    let command = Command { verb: Verb::Pause, actor: "serin".into(), reason: Some(why), seen: None };
+                    // One with nothing under way has nothing to stop.
+                    entries.extend(machine.command(now, command).unwrap_or_default());
+                }
+                (machine, entries)
+            }
+            Err(_) => Machine::first_seen(now, Arc::clone(spec)),
+        },
+    }
+}
+
+/// Whether a version other than `stable` gets more by `after` than by `before`.
+pub(super) fn rises(before: &Served, after: &Served, stable: &str) -> bool {
+    let share = |traffic: &Traffic, version: &str| {
+        traffic.split.0.iter().find(|(name, _)| **name == *version).map_or(0, |(_, weight)| *weight)
+    };
+    let more = |before: &Traffic, after: &Traffic| {
+        let others = after.split.0.iter().filter(|(version, _)| **version != *stable);
+        others.into_iter().any(|(version, weight)| *weight > share(before, version))
+            || after.header_routes.iter().any(|route| !before.header_routes.contains(route))
+            || after.mirrors.iter().any(|mirror| !before.mirrors.contains(mirror))
+    };
+    let ahead = |served: &Served| served.ahead.clone().unwrap_or_else(|| served.traffic.clone());
+    more(&before.traffic, &after.traffic) || more(&ahead(before), &ahead(after))
+}
