@@ -87,6 +87,8 @@ const IMPURE: &[&str] = &[
     "notify",
     "ureq",
     "rand",
+    "chrono::Local",
+    "chrono::Utc",
     "std::fs",
     "std::net::TcpStream",
     "std::net::TcpListener",

@@ -121,6 +121,12 @@ pub(super) struct Gates {
     pub(super) entered: u64,
     /// The transition with which the way to this version began.
     pub(super) begun: u64,
+    /// When: time since the Unix epoch.
+    #[serde(with = "millis")]
+    pub(super) entered_at: Duration,
+    /// The same of the way.
+    #[serde(with = "millis")]
+    pub(super) begun_at: Duration,
     /// Straight to the end: nothing is judged on the way.
     pub(super) free: bool,
     /// By kind and name; of this stage, or for rollback hooks of this rollout.
@@ -222,10 +228,12 @@ impl FlaggerPhase {
 impl Gates {
     /// Another stage was entered, by the transition of this number. `goes_on` says that it belongs to the same way to
     /// the same version.
-    pub(super) fn enter(&mut self, sequence: u64, goes_on: bool) {
+    pub(super) fn enter(&mut self, sequence: u64, now: Duration, goes_on: bool) {
         self.entered = sequence;
+        self.entered_at = now;
         if !goes_on {
             self.begun = sequence;
+            self.begun_at = now;
         }
         let rollback = format!("{}/", WebhookKind::Rollback.word());
         self.asked.retain(|key, _| goes_on && key.starts_with(&rollback));

@@ -30,8 +30,8 @@ pub(super) enum Wait<'a> {
     Analysis(&'a [Arc<str>]),
     /// A promotion window.
     Window { until: Option<Duration>, why: String },
-    /// The others of the group.
-    Barrier(String),
+    /// The others of the group; `None` as long as nothing was said of them.
+    Barrier(Option<String>),
 }
 
 /// What stands in the way now.
@@ -111,10 +111,10 @@ fn window<'a>(spec: &Rollout, record: &Record, now: Duration) -> Option<Wait<'a>
 }
 
 fn barrier<'a>(spec: &Rollout, record: &Record) -> Option<Wait<'a>> {
-    let group = spec.group.as_ref()?;
     match &record.gates.barrier {
-        Barrier::Unknown => Some(Wait::Barrier(format!("word of group {group}"))),
-        Barrier::Wait(words) => Some(Wait::Barrier(words.clone())),
+        _ if spec.group.is_none() => None,
+        Barrier::Unknown => Some(Wait::Barrier(None)),
+        Barrier::Wait(words) => Some(Wait::Barrier(Some(words.clone()))),
         Barrier::Open => None,
     }
 }
@@ -176,12 +176,17 @@ impl Wait<'_> {
         }
     }
 
+    /// The same, if it is worth writing down.
+    pub(super) fn told(&self) -> Option<String> {
+        (!matches!(self, Self::Barrier(None))).then(|| self.key())
+    }
+
     /// Whether it is an answer that comes by itself, and decides: it is not waited for, it is worked for.
     pub(super) fn is_check(&self) -> bool {
         match self {
             Self::Hook(hook) => matches!(hook.kind, WebhookKind::PreRollout | WebhookKind::Rollout),
-            Self::Analysis(_) => true,
-            Self::Window { .. } | Self::Barrier(_) => false,
+            Self::Analysis(_) | Self::Barrier(None) => true,
+            Self::Window { .. } | Self::Barrier(Some(_)) => false,
         }
     }
 
@@ -197,7 +202,7 @@ impl Wait<'_> {
             Self::Hook(hook) => format!("{} hook `{}`", hook.kind.word(), hook.name),
             Self::Analysis(templates) => format!("analysis {}", templates.join(", ")),
             Self::Window { why, .. } => format!("a promotion window: {why}"),
-            Self::Barrier(words) => words.clone(),
+            Self::Barrier(words) => words.clone().unwrap_or_else(|| "its group".to_owned()),
         }
     }
 

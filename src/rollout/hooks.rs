@@ -134,7 +134,8 @@ impl Machine {
         let hooks: Vec<_> = self.spec.webhooks.iter().filter(told).collect();
         let dropped = self.record.gates.make_room(hooks.len());
         if dropped > 0 {
-            entry.why += &format!("; {dropped} of the notices that hooks were to be told are dropped, too many wait");
+            let why = std::mem::take(&mut entry.why);
+            entry.why = format!("{why}; {dropped} notices to hooks are dropped, too many wait");
         }
         let progress = progress(&self.spec, &self.record);
         let version = Arc::clone(self.record.heading());

@@ -38,6 +38,8 @@ pub enum Input {
     /// What its group says to the next advance: go (`None`), or whom it waits for. Of no concern without a group. It
     /// is forgotten with each stage: until the next word nothing goes on.
     Barrier(Option<String>),
+    /// Its group has failed, in words: what is under way is aborted.
+    Failed(String),
 }
 
 /// One rollout.
@@ -136,7 +138,8 @@ impl Machine {
             }
             Input::Answer { decision, answer } => self.answer(&decision, answer),
             Input::Barrier(words) => self.record.gates.barrier = words.map_or(Barrier::Open, Barrier::Wait),
-            Input::Evidence(_) | Input::Tick => {}
+            Input::Failed(words) if self.record.rising().is_some() => self.abort(Actor::Engine, words),
+            Input::Failed(_) | Input::Evidence(_) | Input::Tick => {}
         }
         self.finish()
     }
@@ -157,9 +160,11 @@ impl Machine {
             self.transition(Actor::Engine, format!("{why}{opened}"), |record| record.enter(stage));
         }
         let opened = self.opened.take();
-        if self.wait().is_some_and(|wait| Some(wait.key()) != self.record.gates.told) {
-            let goal = advance::goal(&self.spec, &self.record, self.now).map(|(_, why)| why);
-            let why = opened.or(goal).unwrap_or_else(|| self.record.delivery.outcome());
+        if let Some(wait) =
+            self.wait().filter(|wait| wait.told().is_some_and(|told| Some(told) != self.record.gates.told))
+        {
+            let goal = advance::goal(&self.spec, &self.record, self.now).filter(|_| !wait.is_check());
+            let why = opened.or(goal.map(|(_, why)| why)).unwrap_or_else(|| self.record.delivery.outcome());
             self.transition(Actor::Engine, why, |_| {});
         }
         self.raise();
@@ -181,7 +186,7 @@ impl Machine {
             record.waited = Duration::ZERO;
             record.delivery.restart();
             let goes_on = was_rising.is_some() && record.rising() == was_rising.as_ref();
-            record.gates.enter(record.sequence + 1, goes_on);
+            record.gates.enter(record.sequence + 1, self.now, goes_on);
             if was_rising.is_none() {
                 // What was rejected before a rollout began is not its doing.
                 record.delivery.forgive();
@@ -195,9 +200,9 @@ impl Machine {
         }
         record.sequence += 1;
         let wait = gates::wait(&self.spec, record, self.now);
-        let told = wait.as_ref().map(Wait::key);
-        if let Some(wait) = wait.filter(|_| told != record.gates.told) {
-            why += &format!("; waits for {}", wait.words());
+        let told = wait.as_ref().and_then(Wait::told);
+        if let Some(wait) = wait.filter(|_| told.is_some() && told != record.gates.told) {
+            why = format!("{why}; waits for {}", wait.words());
         }
         record.gates.told = told;
         let mut to = super::status::standing(&self.spec, record, self.now);

@@ -14,6 +14,7 @@ mod commands;
 mod delivery;
 mod edits;
 mod gates;
+pub mod group;
 mod hooks;
 mod journal;
 pub mod load;

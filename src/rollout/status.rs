@@ -213,7 +213,8 @@ fn message(spec: &Rollout, record: &Record, now: Duration) -> String {
 fn under_way(spec: &Rollout, record: &Record, now: Duration, fleet: String) -> String {
     let name = &record.name;
     let start = matches!(record.stage, Stage::Start { .. });
-    if !record.delivery.is_done() && !(start && record.delivery.state != State::Rejected) {
+    let waits = if start { record.delivery.state == State::Rejected } else { !record.delivery.is_done() };
+    if waits {
         return fleet;
     }
     if let Some(wait) = gates::wait(spec, record, now) {

@@ -15,6 +15,8 @@ mod canary;
 mod commands;
 mod convergence;
 mod edits;
+mod group;
+mod hooks;
 mod properties;
 mod simulation;
 

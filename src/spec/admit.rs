@@ -42,7 +42,7 @@ impl Parsed {
     }
 
     fn is_empty(&self) -> bool {
-        self.spec.rollouts.is_empty() && self.spec.resources.is_empty()
+        self.spec.rollouts.is_empty() && self.spec.resources.is_empty() && self.spec.templates.is_empty()
     }
 }
 

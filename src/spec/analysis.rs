@@ -68,7 +68,7 @@ pub enum Provider {
     Prometheus {
         /// `http://` or `https://`, without `/api/v1/query`.
         address: Arc<str>,
-        /// PromQL.
+        /// In the language of Prometheus.
         query: Arc<str>,
         /// How long one query may take.
         timeout: Duration,

@@ -39,6 +39,7 @@ pub(super) fn check(set: &SpecSet, options: &Options) -> Vec<Finding> {
         findings.extend(file.references.iter().filter_map(|reference| index.look_up(file, reference)));
         findings.extend(file.resources.iter().filter_map(|resource| index.endpoints(resource)));
     }
+    findings.extend(lone_groups(set));
     findings.sort();
     findings
 }
@@ -46,6 +47,7 @@ pub(super) fn check(set: &SpecSet, options: &Options) -> Vec<Finding> {
 /// Whether `file` defines something called `name`, of whatever kind.
 pub(super) fn defines(file: &FileSpec, name: &str) -> bool {
     file.resources.iter().any(|resource| *resource.name == *name)
+        || file.templates.iter().any(|template| *template.name == *name)
         || file.rollouts.iter().any(|rollout| {
             *rollout.name == *name || rollout.versions.iter().any(|version| *version.cluster_name == *name)
         })
@@ -67,6 +69,7 @@ struct Index<'a> {
     clusters: Definitions<'a>,
     rollouts: BTreeMap<&'a str, &'a Rollout>,
     routes: Definitions<'a>,
+    templates: BTreeSet<&'a str>,
     /// Clusters that are said to be in the bootstrap.
     bootstrap: BTreeSet<&'a str>,
     /// Clusters that an `existingCluster` names: where nothing defines them, they may be in the bootstrap.
@@ -82,12 +85,14 @@ impl<'a> Index<'a> {
             clusters: BTreeMap::new(),
             rollouts: BTreeMap::new(),
             routes: BTreeMap::new(),
+            templates: BTreeSet::new(),
             bootstrap: options.bootstrap_clusters.iter().map(String::as_str).collect(),
             existing: BTreeSet::new(),
             assignments: BTreeSet::new(),
             asked: options.bootstrap_clusters.clone(),
         };
         for file in set.files.values() {
+            index.templates.extend(file.templates.iter().map(|template| &*template.name));
             for resource in &file.resources {
                 let definition = (&*resource.nodes, &resource.origin);
                 match resource.kind {
@@ -127,6 +132,12 @@ impl<'a> Index<'a> {
             let diagnostic = diagnostic(&file.path, *position, severity, message, name, help);
             Some(Finding { diagnostic, other, undefined })
         };
+        if *role == Role::AnalysisTemplate {
+            let help = suggest::did_you_mean(name, self.templates.iter().copied());
+            let message = format!("no analysis template {name:?} is defined");
+            let undefined = !self.templates.contains(&**name);
+            return finding(Severity::Error, message, help, None, Some(name.clone())).filter(|_| undefined);
+        }
         let rollout = self.rollouts.get(&**name).filter(|_| *role != Role::RouteConfiguration);
         if let Some(rollout) = rollout.filter(|_| *role != Role::RouteAction) {
             let message = format!("{name:?} is a rollout, and {} needs a cluster", stands_in(*role));
@@ -202,6 +213,7 @@ fn stands_in(role: Role) -> &'static str {
         Role::TcpProxy => "a TCP proxy",
         Role::ExistingCluster => "existingCluster",
         Role::RouteConfiguration => "RDS",
+        Role::AnalysisTemplate => "an analysis",
     }
 }
 
@@ -221,29 +233,41 @@ impl<'a> Claim<'a> {
         Self { what: format!("{kind} {name:?}"), nodes: Some(nodes).filter(|nodes| !nodes.is_everything()), origin }
     }
 
+    fn of_template(name: &str, origin: &'a Origin) -> Self {
+        Self { what: format!("analysis template {name:?}"), nodes: None, origin }
+    }
+
     fn of_rollout(name: &str, origin: &'a Origin) -> Self {
         Self { what: format!("rollout {name:?}"), nodes: None, origin }
     }
 }
 
 /// Names that stand twice, in definitions with mistakes too. Resources may share one if both are meant for certain
-/// nodes and not for the same; a rollout's name, and the names of its clusters, are its own.
+/// nodes and not for the same; a rollout's name, and the names of its clusters, are its own. Analysis templates have
+/// names of their own: the claims without a kind of resource.
 fn duplicates(set: &SpecSet) -> Vec<Finding> {
-    let mut claims: BTreeMap<(ResourceKind, &str), Vec<Claim<'_>>> = BTreeMap::new();
+    let mut claims: BTreeMap<(Option<ResourceKind>, &str), Vec<Claim<'_>>> = BTreeMap::new();
     for file in set.files.values() {
         for Resource { kind, name, nodes, origin, .. } in file.resources.iter().map(|resource| &**resource) {
-            claims.entry((*kind, name)).or_default().push(Claim::of_resource(*kind, name, nodes, origin));
+            claims.entry((Some(*kind), name)).or_default().push(Claim::of_resource(*kind, name, nodes, origin));
         }
         for Broken { name, kind, origin } in &file.broken {
             let (kind, claim) = match kind {
                 None => continue,
-                Some(BrokenKind::Rollout) => (ResourceKind::Cluster, Claim::of_rollout(name, origin)),
-                Some(BrokenKind::Resource(kind, nodes)) => (*kind, Claim::of_resource(*kind, name, nodes, origin)),
+                Some(BrokenKind::Rollout) => (Some(ResourceKind::Cluster), Claim::of_rollout(name, origin)),
+                Some(BrokenKind::AnalysisTemplate) => (None, Claim::of_template(name, origin)),
+                Some(BrokenKind::Resource(kind, nodes)) => {
+                    (Some(*kind), Claim::of_resource(*kind, name, nodes, origin))
+                }
             };
             claims.entry((kind, name)).or_default().push(claim);
         }
+        for template in &file.templates {
+            let claim = Claim::of_template(&template.name, &template.origin);
+            claims.entry((None, &template.name)).or_default().push(claim);
+        }
         for Rollout { name, versions, origin, .. } in file.rollouts.iter().map(|rollout| &**rollout) {
-            let namesakes = claims.entry((ResourceKind::Cluster, name)).or_default();
+            let namesakes = claims.entry((Some(ResourceKind::Cluster), name)).or_default();
             let claim = Claim::of_rollout(name, origin);
             let again = namesakes.iter().any(|namesake| namesake.what == claim.what);
             namesakes.push(claim);
@@ -253,7 +277,7 @@ fn duplicates(set: &SpecSet) -> Vec<Finding> {
             for version in versions.iter().filter(|version| matches!(version.backend, Backend::Endpoints { .. })) {
                 for kind in [ResourceKind::Cluster, ResourceKind::ClusterLoadAssignment] {
                     let what = format!("{kind} {:?} of rollout {name:?}", version.cluster_name);
-                    let namesakes = claims.entry((kind, &version.cluster_name)).or_default();
+                    let namesakes = claims.entry((Some(kind), &version.cluster_name)).or_default();
                     namesakes.push(Claim { what, nodes: None, origin });
                 }
             }
@@ -289,6 +313,32 @@ fn collisions(name: &str, mut claims: Vec<Claim<'_>>) -> Vec<Finding> {
             Finding { diagnostic, other: Some(file.clone()), undefined: None }
         })
         .collect()
+}
+
+/// Groups of one rollout: their others may have another word for it. Not told while a rollout has mistakes, as it may
+/// be one of them.
+fn lone_groups(set: &SpecSet) -> Vec<Finding> {
+    let may_be_rollout = |broken: &Broken| matches!(broken.kind, None | Some(BrokenKind::Rollout));
+    if set.files.values().any(|file| file.broken.iter().any(may_be_rollout)) {
+        return Vec::new();
+    }
+    let mut groups: BTreeMap<&str, Vec<&Rollout>> = BTreeMap::new();
+    for rollout in set.files.values().flat_map(|file| &file.rollouts) {
+        if let Some(group) = &rollout.group {
+            groups.entry(group).or_default().push(rollout);
+        }
+    }
+    let lone =
+        groups.iter().filter_map(|(group, rollouts)| Some((*group, rollouts.first().filter(|_| rollouts.len() == 1)?)));
+    lone.map(|(group, rollout)| {
+        let Origin { file, line, column } = &rollout.origin;
+        let others = groups.keys().copied().filter(|other| *other != group);
+        let message = format!("rollout {:?} is alone in group {group:?}", rollout.name);
+        let at = Position { line: *line, column: *column };
+        let diagnostic = diagnostic(file, at, Severity::Warning, message, group, suggest::did_you_mean(group, others));
+        Finding { diagnostic, other: None, undefined: None }
+    })
+    .collect()
 }
 
 pub(super) fn diagnostic(

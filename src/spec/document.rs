@@ -90,7 +90,10 @@ fn of_kind(kind: &Node, document: &Node, file: &mut FileSpec, reporter: &mut Rep
             None => file.broken.extend(broken::named(document, Some(BrokenKind::Rollout), reporter.file())),
         }
     } else {
-        analysis_template(document, kind, reporter);
+        match rollout::template::read(document, reporter) {
+            Some(template) => file.templates.push(Arc::new(template)),
+            None => file.broken.extend(broken::named(document, Some(BrokenKind::AnalysisTemplate), reporter.file())),
+        }
     }
 }
 
@@ -106,14 +109,6 @@ fn api_version(document: &Node, kind: &str, reporter: &mut Reporter) {
             reporter.error(node.position, message, node.found(), None);
         }
     }
-}
-
-fn analysis_template(document: &Node, kind: &Node, reporter: &mut Reporter) {
-    let known = ["apiVersion", "kind", "metadata", "spec"];
-    let Some(fields) = Fields::read(document, "an AnalysisTemplate", &known, reporter) else { return };
-    let _ = rollout::metadata_name(&fields, reporter);
-    let message = "AnalysisTemplate is not supported yet: it has no effect in this version";
-    reporter.warning(kind.position, message, "AnalysisTemplate", None);
 }
 
 #[cfg(test)]

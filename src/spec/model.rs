@@ -277,6 +277,8 @@ pub struct Broken {
 pub enum BrokenKind {
     /// A rollout.
     Rollout,
+    /// An analysis template.
+    AnalysisTemplate,
     /// An Envoy resource, and which proxies would get it.
     Resource(ResourceKind, Arc<NodeSelector>),
 }
@@ -290,7 +292,8 @@ pub struct Reference {
     pub name: Arc<str>,
     /// What it must name.
     pub role: Role,
-    /// Which proxies get the document that it stands in; `None` where that has mistakes.
+    /// Which proxies get the document that it stands in; `None` where that has mistakes, and
+    /// for what no proxy sees.
     pub nodes: Option<Arc<NodeSelector>>,
 }
 
@@ -309,6 +312,8 @@ pub enum Role {
     ExistingCluster,
     /// RDS over ADS: a RouteConfiguration.
     RouteConfiguration,
+    /// `templateName` of an analysis: an analysis template.
+    AnalysisTemplate,
 }
 
 /// All documents in force, checked against each other.

@@ -42,6 +42,23 @@ pub(super) fn of_versions(versions: &Node, nodes: Option<&Arc<NodeSelector>>) ->
     existing.filter_map(|node| reference(node, Role::ExistingCluster, nodes)).collect()
 }
 
+/// The templates that a `strategy:` names.
+pub(super) fn of_strategy(strategy: &Node) -> Vec<Reference> {
+    let canary = strategy.get("canary");
+    let steps = canary.and_then(|canary| canary.get("steps")).map_or(&[][..], items).iter();
+    let inline = steps.filter_map(|step| step.get("analysis"));
+    let blue_green = strategy.get("blueGreen").into_iter();
+    let around = blue_green
+        .flat_map(|options| ["prePromotionAnalysis", "postPromotionAnalysis"].into_iter().map(|key| options.get(key)));
+    let templates = inline.chain(around.flatten()).filter_map(|analysis| analysis.get("templates")).flat_map(items);
+    let names = templates.filter_map(|template| template.get("templateName"));
+    names.filter_map(|node| reference(node, Role::AnalysisTemplate, None)).collect()
+}
+
+fn items(node: &Node) -> &[Node] {
+    if let Data::Sequence(items) = &node.data { items } else { &[] }
+}
+
 /// Numbers can be names where the format is our own; in a message they are mistakes, which its reading reports.
 fn reference(node: &Node, role: Role, nodes: Option<&Arc<NodeSelector>>) -> Option<Reference> {
     let (Data::String(text) | Data::Number(text)) = &node.data else { return None };

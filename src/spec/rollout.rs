@@ -4,6 +4,7 @@
 //! releases will understand is named as such: with a warning where leaving it out is harmless, with an error where it
 //! would move traffic against the writer's wish.
 
+mod analysis;
 mod blue_green;
 mod canary;
 mod convergence;
@@ -13,6 +14,9 @@ mod header;
 mod scalar;
 mod step;
 mod strategy;
+pub(super) mod template;
+mod webhook;
+mod window;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,13 +45,6 @@ const OWN_FIELDS: [(&str, &str); 5] = [
 /// Keys of `spec` that nothing acts on yet and that may be left out without harm.
 const WITHOUT_EFFECT: [&str; 1] = ["capacityGate"];
 
-/// Keys of `spec` that nothing acts on yet and that hold traffic back: to go on without them is no option.
-const REFUSED: [(&str, &str); 3] = [
-    ("promotionWindows", "without it traffic would move outside the windows"),
-    ("group", "without it the rollout would run ahead of its group"),
-    ("webhooks", "without it traffic would move although a hook refuses"),
-];
-
 /// Ten minutes without progress are too many, as for Argo Rollouts.
 const PROGRESS_DEADLINE: Duration = Duration::from_secs(600);
 
@@ -60,10 +57,9 @@ pub(super) fn read(node: &Node, reporter: &mut Reporter, found: &mut Vec<Referen
     let spec = required(&document, "spec", "it holds the versions and the strategy", reporter)?;
     let mut known = vec!["nodes", "cluster", "versions", "target", "strategy", "convergence"];
     known.extend(["progressDeadlineSeconds", "progressDeadlineAbort", "rollbackWindow"]);
+    known.extend(["promotionWindows", "group", "webhooks"]);
     known.extend(WITHOUT_EFFECT);
-    known.extend(REFUSED.iter().map(|(key, _)| key));
     let spec = Fields::read(spec, "spec", &known, reporter)?;
-    refuse(&spec, &REFUSED, reporter);
     warn_without_effect(&spec, &WITHOUT_EFFECT, reporter);
 
     let nodes = nodes::all_or_some(spec.get("nodes"), reporter);
@@ -73,6 +69,9 @@ pub(super) fn read(node: &Node, reporter: &mut Reporter, found: &mut Vec<Referen
     let versions = versions(&spec, name.as_ref().map_or("", |(name, _)| name), reporter);
     let names: Vec<Arc<str>> = versions.iter().flatten().map(|version| version.name.clone()).collect();
     let target = spec.get("target").and_then(|node| target(node, &names, reporter));
+    if let Some(node) = spec.get("strategy") {
+        found.extend(references::of_strategy(node));
+    }
     let strategy = strategy(&spec, &names, reporter);
     if matches!(strategy, Some(Strategy::BlueGreen(_) | Strategy::Canary(_))) {
         required(&spec, "spec.target", "it is the version that should carry the traffic", reporter);
@@ -87,11 +86,16 @@ pub(super) fn read(node: &Node, reporter: &mut Reporter, found: &mut Vec<Referen
         .and_then(|node| scalar::boolean(node, "progressDeadlineAbort", reporter))
         .unwrap_or_default();
     let rollback_window = spec.get("rollbackWindow").and_then(|node| rollback_window(node, reporter));
+    let webhooks = spec.get("webhooks").map(|node| webhook::read(node, reporter));
+    let promotion_windows = spec.get("promotionWindows").map(|node| window::read(node, reporter));
+    let group = spec.get("group").and_then(|node| group(node, reporter));
+    if let (Some(entry), Some(Strategy::Weights(_))) = (spec.entry("group"), &strategy) {
+        let help = Some("groups move step by step, weights have no steps".to_owned());
+        reporter.error(entry.position, "group cannot stand beside the strategy weights", "group", help);
+    }
 
     let (name, position) = name?;
     let (nodes, versions, strategy) = (nodes?, versions?, strategy?);
-    let Position { line, column } = position;
-    let origin = Origin { file: reporter.file().clone(), line, column };
     (reporter.errors() == errors).then(|| Rollout {
         name,
         nodes,
@@ -102,11 +106,15 @@ pub(super) fn read(node: &Node, reporter: &mut Reporter, found: &mut Vec<Referen
         progress_deadline,
         progress_deadline_abort,
         rollback_window: rollback_window.unwrap_or_default(),
-        webhooks: Vec::new(),
-        promotion_windows: Vec::new(),
-        group: None,
-        origin,
+        webhooks: webhooks.unwrap_or_default(),
+        promotion_windows: promotion_windows.unwrap_or_default(),
+        group,
+        origin: origin(position, reporter),
     })
+}
+
+fn origin(Position { line, column }: Position, reporter: &Reporter) -> Origin {
+    Origin { file: reporter.file().clone(), line, column }
 }
 
 /// `metadata.name` and where it stands.
@@ -169,6 +177,15 @@ fn rollback_window(node: &Node, reporter: &mut Reporter) -> Option<u32> {
     let why = "it is how far back a version may have been stable";
     let node = required(&fields, "rollbackWindow.revisions", why, reporter)?;
     scalar::whole(node, "rollbackWindow.revisions", 0..=u32::MAX, reporter)
+}
+
+fn group(node: &Node, reporter: &mut Reporter) -> Option<Arc<str>> {
+    let fields = Fields::read(node, "group", &["name", "barrier"], reporter)?;
+    if let Some(node) = fields.get("barrier") {
+        scalar::word(node, "group.barrier", &[("step", ())], reporter);
+    }
+    let node = required(&fields, "group.name", "the rollouts that name it move together", reporter)?;
+    name(node, "group.name", reporter).map(Arc::from)
 }
 
 fn target(node: &Node, versions: &[Arc<str>], reporter: &mut Reporter) -> Option<Arc<str>> {

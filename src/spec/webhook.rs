@@ -29,11 +29,11 @@ pub struct Webhook {
 pub enum WebhookKind {
     /// A gate before anything moves: asked again until it says yes.
     ConfirmRollout,
-    /// Once before the new version gets traffic; a no aborts.
+    /// Once before the new version gets traffic, of blue-green with the preview on the fleet; a no aborts.
     PreRollout,
     /// Once in each step that changes weights, when the fleet has it; a no aborts.
     Rollout,
-    /// A gate before each rise of the new version's weight: asked again until it says yes.
+    /// A gate before each rise of the new version's weight, also by a switch: asked again until it says yes.
     ConfirmTrafficIncrease,
     /// A gate before the new version gets all traffic: asked again until it says yes.
     ConfirmPromotion,

@@ -1,9 +1,10 @@
 use proptest::collection::vec;
-use proptest::prelude::{Just, ProptestConfig, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
+use proptest::prelude::{Just, ProptestConfig, any, prop, prop_assert, prop_assert_eq, prop_oneof, proptest};
 use proptest::strategy::Strategy as Generator;
 
+use super::hooks::hook;
 use super::*;
-use crate::spec::{OnNack, OnTimeout, TOTAL_WEIGHT};
+use crate::spec::{OnNack, OnTimeout, TOTAL_WEIGHT, WebhookKind};
 
 /// One thing that happens.
 #[derive(Debug, Clone)]
@@ -15,6 +16,19 @@ enum Event {
     Evidence(usize),
     Nack,
     Command(Verb),
+    /// To the question of this index, if there are so many.
+    Answer(usize, Answer),
+    /// To a question that was asked once.
+    Late(usize, Answer),
+    Barrier(bool),
+}
+
+fn answer() -> impl Generator<Value = Answer> {
+    prop_oneof![
+        5 => Just(Answer::Yes),
+        1 => Just(Answer::No("answered 403".to_owned())),
+        1 => Just(Answer::Inconclusive("too few requests".to_owned())),
+    ]
 }
 
 fn step() -> impl Generator<Value = Step> {
@@ -25,6 +39,7 @@ fn step() -> impl Generator<Value = Step> {
         Just(header_route("qa")),
         Just(mirror(20)),
         Just(mirror(0)),
+        Just(Step::Analysis(vec!["golden".into()])),
     ]
 }
 
@@ -48,30 +63,40 @@ fn event() -> impl Generator<Value = Event> {
         8 => prop_oneof![Just(4), 0..=4usize].prop_map(Event::Evidence),
         1 => Just(Event::Nack),
         4 => verb().prop_map(Event::Command),
+        8 => (0..3usize, answer()).prop_map(|(index, answer)| Event::Answer(index, answer)),
+        1 => (0..100usize, answer()).prop_map(|(index, answer)| Event::Late(index, answer)),
+        2 => any::<bool>().prop_map(Event::Barrier),
     ]
 }
 
 pub(super) fn spec() -> impl Generator<Value = Rollout> {
     let strategy = prop_oneof![
         3 => vec(step(), 0..6).prop_map(|steps| canary(&steps)),
-        1 => (any::<bool>(), 0..100u64, any::<bool>()).prop_map(|(enabled, time, preview)| {
+        1 => (any::<bool>(), 0..100u64, any::<bool>(), any::<bool>()).prop_map(|(enabled, time, preview, judged)| {
+            let templates = if judged { vec!["golden".into()] } else { Vec::new() };
             Strategy::BlueGreen(BlueGreen {
                 preview: if preview { header("x-preview") } else { Vec::new() },
                 auto_promotion_enabled: enabled,
                 auto_promotion: Some(secs(time)),
                 switch_at: Some(START + secs(time * 3)),
+                pre_promotion_analysis: templates.clone(),
+                post_promotion_analysis: templates,
                 ..BlueGreen::default()
             })
         }),
     ];
     let on_timeout = prop_oneof![Just(OnTimeout::Pause), Just(OnTimeout::Abort), Just(OnTimeout::Continue)];
-    (strategy, on_timeout, any::<bool>(), 0..3u32, any::<bool>()).prop_map(
-        |(strategy, timeout, nack, window, abort)| {
+    let hooks = prop_oneof![Just(Vec::new()), vec(prop::sample::select(&WebhookKind::ALL), 0..6)];
+    (strategy, on_timeout, any::<bool>(), 0..3u32, any::<bool>(), hooks, prop::bool::weighted(0.2)).prop_map(
+        |(strategy, timeout, nack, window, abort, hooks, group)| {
             let mut spec = rollout("blue", strategy);
             spec.convergence.on_timeout = timeout;
             spec.convergence.on_nack = if nack { OnNack::Abort } else { OnNack::Pause };
             spec.rollback_window = window;
             spec.progress_deadline_abort = abort;
+            let named = hooks.iter().enumerate();
+            spec.webhooks = named.map(|(index, kind)| hook(&format!("hook-{index}"), *kind)).collect();
+            spec.group = group.then(|| "shop".into());
             spec
         },
     )
@@ -96,12 +121,28 @@ fn apply(stage: &mut Stage, event: &Event) {
             // A refusal is an answer too.
             let _ = stage.command(*verb);
         }
+        Event::Answer(index, answer) => {
+            if let Some(ask) = stage.machine.asks().get(*index) {
+                stage.input(Input::Answer { decision: Arc::clone(&ask.decision), answer: answer.clone() });
+            }
+        }
+        Event::Late(index, answer) => {
+            let kinds = WebhookKind::ALL.map(WebhookKind::word);
+            let key = kinds.get(index % 10).map_or("analysis/golden".to_owned(), |kind| format!("{kind}/hook-0"));
+            let decision = format!("checkout/2/{}/{key}#1", index / 10).into();
+            if stage.machine.asks().iter().all(|ask| ask.decision != decision) {
+                let before = stage.machine.record();
+                assert!(stage.input(Input::Answer { decision, answer: answer.clone() }).is_empty());
+                assert_eq!(stage.machine.record(), before, "an answer that nobody asked for changes nothing");
+            }
+        }
+        Event::Barrier(open) => drop(stage.input(Input::Barrier((!open).then(|| "cart of group shop".to_owned())))),
     }
 }
 
 /// All that can be seen of it.
-fn face(stage: &Stage) -> (Record, Status, Option<Duration>) {
-    (stage.machine.record(), stage.status(), stage.machine.next_deadline())
+fn face(stage: &Stage) -> (Record, Status, Option<Duration>, Vec<Ask>) {
+    (stage.machine.record(), stage.status(), stage.machine.next_deadline(), stage.machine.asks())
 }
 
 proptest! {
@@ -152,11 +193,13 @@ proptest! {
             let held = before.message.contains("until serin resume");
             let aborted = before.message.starts_with("aborted");
             let open = before.message.contains("until promoted");
-            let pending = before.phase == Phase::Progressing;
+            let pending = before.phase == Phase::Progressing && !before.message.contains("analysis");
             apply(&mut stage, event);
             let target = before.target.clone().expect("target");
             let rose = stage.weight(&target) > split.0.iter().find(|(name, _)| *name == target).expect("entry").1;
             let opened = match event {
+                // What gates let go on is for the next property.
+                Event::Answer(..) | Event::Late(..) | Event::Barrier(_) => !(held || aborted || open),
                 // These say themselves what is wanted now.
                 Event::Target(_) | Event::Steps(_) => true,
                 Event::Command(Verb::Pause | Verb::Abort) | Event::Nack => false,
@@ -167,6 +210,52 @@ proptest! {
             };
             let back = stage.status().stable == Some(target) && stage.phase() != Phase::Healthy;
             prop_assert!(!rose || opened || back, "{:?} {}", event, before.message);
+        }
+    }
+
+    #[test]
+    fn the_new_version_never_rises_while_a_gate_is_shut(spec in spec(), events in vec(event(), 0..60)) {
+        let mut stage = Stage::of(Rollout { rollback_window: 0, ..spec });
+        for event in &events {
+            let before = stage.status();
+            let shut = stage.machine.wait().map(|wait| wait.key());
+            let asks = stage.machine.asks();
+            apply(&mut stage, event);
+            let Some(shut) = shut else { continue };
+            let target = before.target.clone().expect("target");
+            let part = |split: &Split| split.0.iter().find(|(name, _)| *name == target).expect("entry").1;
+            let opened = match event {
+                Event::Target(_) | Event::Steps(_) | Event::Command(Verb::PromoteFull | Verb::Undo(_)) => continue,
+                Event::Command(Verb::Promote) => shut != "barrier" && shut != "window",
+                Event::Command(_) | Event::Wait(_) | Event::Evidence(_) | Event::Nack | Event::Late(..) => false,
+                Event::Barrier(open) => *open && shut == "barrier",
+                Event::Answer(index, answer) => {
+                    let asked = asks.get(*index).is_some_and(|ask| ask.decision.contains(&shut));
+                    asked && *answer == Answer::Yes
+                }
+            };
+            prop_assert!(opened || part(&stage.status().weights) <= part(&before.weights), "{event:?} past {shut}");
+        }
+    }
+
+    #[test]
+    fn decisions_are_never_repeated_and_outlive_a_restart(spec in spec(), events in vec(event(), 0..60)) {
+        let mut stage = Stage::of(spec);
+        let mut closed = std::collections::BTreeSet::new();
+        let mut open = Vec::new();
+        for event in &events {
+            apply(&mut stage, event);
+            stage.input(Input::Tick);
+            let asks = stage.machine.asks();
+            stage.restart();
+            prop_assert_eq!(&asks, &stage.machine.asks());
+            let ids: Vec<_> = asks.iter().map(|ask| Arc::clone(&ask.decision)).collect();
+            closed.extend(open.into_iter().filter(|id| !ids.contains(id)));
+            for (index, id) in ids.iter().enumerate() {
+                prop_assert!(!closed.contains(id), "{id} again");
+                prop_assert!(!ids[..index].contains(id), "{id} twice");
+            }
+            open = ids;
         }
     }
 

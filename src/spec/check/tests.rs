@@ -47,6 +47,17 @@ fn rollout(name: &str) -> String {
     rollout_of(name, "{blue: {endpoints: ['10.0.0.1:80']}, green: {endpoints: ['10.0.0.2:80']}}")
 }
 
+fn in_group(name: &str, group: &str) -> String {
+    format!("{}  group: {{name: {group}}}\n", rollout(name))
+}
+
+fn template(name: &str) -> String {
+    format!(
+        "apiVersion: serin.dev/v1\nkind: AnalysisTemplate\nmetadata: {{name: {name}}}\nspec:\n  metrics: [{{name: a, \
+         thresholdRange: {{min: 1}}, provider: {{web: {{url: 'http://a', jsonPath: a}}}}}}]\n"
+    )
+}
+
 fn rollout_of(name: &str, versions: &str) -> String {
     format!(
         "apiVersion: serin.dev/v1\nkind: Rollout\nmetadata: {{name: {name}}}\nspec:\n  versions: {versions}\n  \
@@ -314,4 +325,31 @@ fn a_name_stands_once() {
     assert_eq!(check_all(&[("a", &both)], &[]), [r#"a:3:3: error: Cluster "same" is defined twice, first at a:2:3"#]);
     let other = resources(&[routes("plain", "{cluster: plain}")]);
     assert_eq!(check_all(&[("a", &plain), ("b", &other)], &[]), [""; 0], "kinds have names of their own");
+}
+
+#[test]
+fn a_group_has_more_than_one_rollout() {
+    let (a, b) = (in_group("a", "shop"), in_group("b", "shop"));
+    assert_eq!(check_all(&[("a", &a), ("b", &b)], &[]), [""; 0]);
+    let alone = "a:3:18: warning: rollout \"a\" is alone in group \"shop\"";
+    assert_eq!(check_all(&[("a", &a)], &[]), [alone]);
+    let (c, d) = (in_group("c", "shpo"), in_group("d", "shpo"));
+    let guess = format!("{alone} (did you mean \"shpo\"?)");
+    assert_eq!(check_all(&[("a", &a), ("c", &c), ("d", &d)], &[]), [guess]);
+    let broken = b.replace("target: blue", "target: bleu");
+    let told = check_all(&[("a", &a), ("b", &broken)], &[]);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].starts_with("b:6:11: error: "), "{told:?}");
+}
+
+#[test]
+fn templates_have_names_of_their_own() {
+    let golden = template("golden");
+    assert_eq!(check_all(&[("a", &golden), ("b", &rollout("golden"))], &[]), [""; 0]);
+    let twice = "b:3:18: error: analysis template \"golden\" is defined twice, first at a:3:18";
+    assert_eq!(check_all(&[("a", &golden), ("b", &golden)], &[]), [twice]);
+    let broken = golden.replace("min: 1", "min: a");
+    let told = check_all(&[("a", &golden), ("b", &broken)], &[]);
+    assert_eq!(told[0], twice);
+    assert_eq!(told.len(), 2, "{told:?}");
 }

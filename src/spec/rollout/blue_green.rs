@@ -1,6 +1,8 @@
 //! `strategy.blueGreen`: one colour, then the other.
 
-use super::{duration, header, refuse, required, scalar};
+use std::sync::Arc;
+
+use super::{analysis, duration, header, required, scalar};
 use crate::spec::Reporter;
 use crate::spec::fields::Fields;
 use crate::spec::strategy::{BlueGreen, HeaderMatch};
@@ -16,12 +18,6 @@ const KEYS: [&str; 7] = [
     "postPromotionAnalysis",
 ];
 
-/// Keys that nothing acts on yet.
-const REFUSED: [(&str, &str); 2] = [
-    ("prePromotionAnalysis", "without it traffic would be switched although the analysis fails"),
-    ("postPromotionAnalysis", "without it a bad version would not be switched back"),
-];
-
 /// Reads the value of `blueGreen:`; nothing is all defaults. What is wrong is reported and left at its default.
 pub(super) fn read(node: &Node, reporter: &mut Reporter) -> BlueGreen {
     let default = BlueGreen::default();
@@ -29,7 +25,9 @@ pub(super) fn read(node: &Node, reporter: &mut Reporter) -> BlueGreen {
         return default;
     }
     let Some(fields) = Fields::read(node, "blueGreen", &KEYS, reporter) else { return default };
-    refuse(&fields, &REFUSED, reporter);
+    let templates = |key, reporter: &mut Reporter| -> Vec<Arc<str>> {
+        fields.get(key).map(|node| analysis::read(node, key, reporter)).unwrap_or_default()
+    };
     let read = BlueGreen {
         preview: fields.get("preview").map_or(default.preview, |node| preview(node, reporter)),
         auto_promotion_enabled: fields
@@ -40,8 +38,8 @@ pub(super) fn read(node: &Node, reporter: &mut Reporter) -> BlueGreen {
             .get("autoPromotionSeconds")
             .and_then(|node| scalar::seconds(node, "autoPromotionSeconds", 0, reporter)),
         switch_at: fields.get("switchAt").and_then(|node| duration::instant(node, "switchAt", reporter)),
-        pre_promotion_analysis: default.pre_promotion_analysis,
-        post_promotion_analysis: default.post_promotion_analysis,
+        pre_promotion_analysis: templates("prePromotionAnalysis", reporter),
+        post_promotion_analysis: templates("postPromotionAnalysis", reporter),
         scale_down_delay: fields
             .get("scaleDownDelaySeconds")
             .and_then(|node| scalar::seconds(node, "scaleDownDelaySeconds", 0, reporter))

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{duration, scalar, warn_without_effect};
+use super::{duration, scalar};
 use crate::spec::fields::{Fields, unexpected};
 use crate::spec::strategy::{Convergence, OnNack, OnTimeout, Quorum};
 use crate::spec::yaml::{Data, Node};
-use crate::spec::{Reporter, nodes};
+use crate::spec::{NodeSelector, Reporter, nodes};
 
 const KEYS: [&str; 7] = ["quorum", "timeout", "onTimeout", "onNack", "staleAfter", "expectedNodes", "canaryNodes"];
 
@@ -18,7 +18,6 @@ const ON_NACK: [(&str, OnNack); 2] = [("abort", OnNack::Abort), ("pause", OnNack
 /// Reads the value of `convergence:`. What is left out, or wrong and so reported, is at its default.
 pub(super) fn read(node: &Node, reporter: &mut Reporter) -> Convergence {
     let Some(fields) = Fields::read(node, "convergence", &KEYS, reporter) else { return Convergence::default() };
-    warn_without_effect(&fields, &["canaryNodes"], reporter);
     let default = Convergence::default();
     Convergence {
         quorum: fields.get("quorum").and_then(|node| quorum(node, reporter)).unwrap_or(default.quorum),
@@ -41,8 +40,18 @@ pub(super) fn read(node: &Node, reporter: &mut Reporter) -> Convergence {
         expected_nodes: fields
             .get("expectedNodes")
             .and_then(|node| scalar::whole(node, "convergence.expectedNodes", 1..=u32::MAX, reporter)),
-        canary_nodes: fields.get("canaryNodes").map(|node| Arc::new(nodes::read(node, reporter))),
+        canary_nodes: fields.get("canaryNodes").and_then(|node| canary_nodes(node, reporter)),
     }
+}
+
+fn canary_nodes(node: &Node, reporter: &mut Reporter) -> Option<Arc<NodeSelector>> {
+    let nodes = nodes::all_or_some(Some(node), reporter)?;
+    if nodes.is_everything() {
+        let help = Some("leave it out if all are to get changes at once".to_owned());
+        reporter.error(node.position, "convergence.canaryNodes takes every node: all would be first", "{}", help);
+        return None;
+    }
+    Some(nodes)
 }
 
 fn quorum(node: &Node, reporter: &mut Reporter) -> Option<Quorum> {

@@ -1,7 +1,10 @@
 //! Single values of a rollout: yes and no, words, whole numbers, percentages, text.
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Duration;
+
+use http::Uri;
 
 use super::duration;
 use crate::spec::fields::unexpected;
@@ -67,6 +70,24 @@ pub(super) fn text<'a>(node: &'a Node, place: &str, reporter: &mut Reporter) -> 
         _ => None,
     };
     unexpected(node, place, "text", help, reporter)
+}
+
+/// An `http://` or `https://` address with a host.
+pub(super) fn url(node: &Node, place: &str, reporter: &mut Reporter) -> Option<Arc<str>> {
+    let text = text(node, place, reporter)?;
+    let help = match text.parse::<Uri>() {
+        Ok(uri) if is_web(&uri) => return Some(text.into()),
+        _ => format!("http://{text}").parse().is_ok_and(|uri| is_web(&uri)).then(|| format!("write http://{text}")),
+    };
+    let help = help.filter(|_| !text.contains("://"));
+    unexpected(node, place, "a URL such as http://127.0.0.1:8080/path", help, reporter)
+}
+
+fn is_web(uri: &Uri) -> bool {
+    let after_host = |host: &str| uri.authority()?.as_str().rsplit('@').next()?.strip_prefix(host);
+    let port = uri.host().filter(|host| !host.is_empty()).and_then(after_host);
+    let port_fits = |port: &str| port.is_empty() || uri.port_u16().is_some_and(|port| port > 0);
+    matches!(uri.scheme_str(), Some("http" | "https")) && port.is_some_and(port_fits)
 }
 
 /// A percentage as parts of [`TOTAL_WEIGHT`].

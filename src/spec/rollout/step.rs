@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::{duration, header, refuse, required, scalar};
+use super::{analysis, duration, header, refuse, required, scalar};
 use crate::spec::fields::{Fields, list, name, one_of, unexpected};
 use crate::spec::strategy::{HeaderRoute, MirrorRoute, Step};
-use crate::spec::yaml::{Data, Entry, Node};
+use crate::spec::yaml::{Data, Node};
 use crate::spec::{Reporter, suggest};
 
 const KINDS: [&str; 5] = ["setWeight", "pause", "setHeaderRoute", "setMirrorRoute", "analysis"];
@@ -36,7 +36,7 @@ impl Steps<'_> {
             "pause" => self.pause(node),
             "setHeaderRoute" => self.header_route(node).map(Step::SetHeaderRoute),
             "setMirrorRoute" => self.mirror_route(node).map(Step::SetMirrorRoute),
-            _ => self.analysis(entry),
+            _ => Some(Step::Analysis(analysis::read(node, "analysis", self.reporter))),
         }
     }
 
@@ -89,12 +89,6 @@ impl Steps<'_> {
         let place = format!("{step}.name");
         let node = required(fields, &place, "later steps know the route by it", self.reporter)?;
         name(node, &place, self.reporter).map(|text| (Arc::from(text), node))
-    }
-
-    fn analysis(&mut self, entry: &Entry) -> Option<Step> {
-        let help = Some("without it the rollout would go on without a verdict".to_owned());
-        self.reporter.error(entry.position, "analysis is not supported yet", "analysis", help);
-        None
     }
 }
 

@@ -1,11 +1,14 @@
 mod blue_green;
 mod canary;
 mod spec;
+mod template;
+mod webhook;
+mod window;
 
 use std::sync::Arc;
 
 use super::*;
-use crate::spec::{BlueGreen, FileSpec, Split, document};
+use crate::spec::{BlueGreen, FileSpec, Role, Split, document};
 
 /// A good rollout of six lines, in which tests replace one.
 const GOOD: [&str; 6] = [
@@ -99,6 +102,92 @@ spec:
         r#"{"connectTimeout":"1s","lbPolicy":"RANDOM","circuitBreakers":{"thresholds":[{"maxRetries":3}]}}"#
     );
     assert_eq!(rollout.versions[2].backend, Backend::Existing("checkout-v1".into()));
+}
+
+/// The page of the format, without what is refused.
+#[test]
+fn the_whole_vocabulary_is_read() {
+    let text = r#"
+apiVersion: serin.dev/v1
+kind: Rollout
+metadata: {name: checkout}
+spec:
+  nodes: {cluster: edge}
+  cluster: {connect_timeout: 1s}
+  versions:
+    blue:  {endpoints: ["10.0.0.1:8080", "10.0.0.2:8080"]}
+    green: {endpoints: ["10.0.1.1:8080"], cluster: {lb_policy: RANDOM}}
+    old:   {existingCluster: checkout-v1}
+  target: green
+  strategy:
+    canary:
+      steps:
+      - setHeaderRoute: {name: qa, match: [{headerName: x-canary, headerValue: {exact: "true"}}]}
+      - setWeight: 0.5
+      - pause: {duration: 10m}
+      - setMirrorRoute: {name: shadow, percentage: 35}
+      - analysis: {templates: [{templateName: golden}]}
+      - setWeight: 50
+      - pause: {}
+      sessionAffinity: {cookie: {name: serin}}
+      scaleDownDelaySeconds: 30
+  convergence: {quorum: 100%, timeout: 30s, onTimeout: pause, onNack: abort, staleAfter: 60s, expectedNodes: 12,
+                canaryNodes: {id: "edge-a-*"}}
+  progressDeadlineSeconds: 600
+  progressDeadlineAbort: true
+  rollbackWindow: {revisions: 3}
+  promotionWindows: [{kind: Deny, rrule: "FREQ=WEEKLY;BYDAY=SA,SU", start: 2026-01-03T00:00:00, duration: 24h,
+                      timeZone: Europe/Berlin}]
+  group: {name: shop, barrier: step}
+  webhooks: [{name: smoke, type: pre-rollout, url: "http://127.0.0.1:9999/smoke", timeout: 10s, retries: 1,
+              metadata: {team: shop}}]
+---
+apiVersion: serin.dev/v1
+kind: Rollout
+metadata: {name: cart}
+spec:
+  versions: {blue: {endpoints: ["10.0.0.1:80"]}, green: {endpoints: ["10.0.0.2:80"]}}
+  target: green
+  strategy:
+    blueGreen:
+      preview: {match: [{headerName: x-preview, headerValue: {exact: "1"}}]}
+      autoPromotionEnabled: true
+      autoPromotionSeconds: 300
+      switchAt: 2026-12-01T02:00:00Z
+      prePromotionAnalysis: {templates: [{templateName: golden}]}
+      postPromotionAnalysis: {templates: [{templateName: golden}]}
+      scaleDownDelaySeconds: 600
+---
+apiVersion: serin.dev/v1
+kind: AnalysisTemplate
+metadata: {name: golden}
+spec:
+  metrics:
+  - name: success-rate
+    thresholdRange: {min: 99}
+    interval: 10s
+    count: 6
+    provider: {web: {url: "http://127.0.0.1:9000/rates", jsonPath: "{$.success}"}}
+  - name: checkout-value
+    interval: 1m
+    initialDelay: 60s
+    count: 10
+    thresholdRange: {min: 0.95}
+    failureLimit: 3
+    inconclusiveLimit: 3
+    consecutiveErrorLimit: 4
+    consecutiveSuccessLimit: 4
+    provider: {prometheus: {address: "http://127.0.0.1:9090", query: "sum(rate(x[1m]))"}}
+"#;
+    let (file, diagnostics) = parse(text);
+    assert_eq!(diagnostics, [""; 0]);
+    assert_eq!((file.rollouts.len(), file.templates.len()), (2, 1));
+    let rollout = &file.rollouts[0];
+    assert_eq!((rollout.webhooks.len(), rollout.promotion_windows.len()), (1, 1));
+    assert_eq!(rollout.group.as_deref(), Some("shop"));
+    let named = file.references.iter().filter(|reference| reference.role == Role::AnalysisTemplate);
+    let named: Vec<_> = named.map(|reference| (&*reference.name, reference.position.line)).collect();
+    assert_eq!(named, [("golden", 20), ("golden", 48), ("golden", 49)]);
 }
 
 #[test]
@@ -310,11 +399,6 @@ fn what_is_not_supported_yet_says_so() {
             [format!("5:3: warning: {key} is not supported yet: it has no effect in this version")]
         );
         assert_eq!(file.rollouts.len(), 1);
-    }
-    for (key, why) in REFUSED {
-        let (file, diagnostics) = parse(&with(4, &format!("spec:\n  {key}: 1")));
-        assert_eq!(diagnostics, [format!("5:3: error: {key} is not supported yet ({why})")]);
-        assert!(file.rollouts.is_empty());
     }
     let (_, diagnostics) = parse(&with(4, "spec:\n  convergance: 1"));
     assert_eq!(diagnostics, ["5:3: error: unknown key \"convergance\" in spec (did you mean \"convergence\"?)"]);

@@ -25,6 +25,8 @@ fn a_colour_switch_is_read_whole() {
       autoPromotionSeconds: 300
       switchAt: 2026-12-01T02:00:00.5Z
       scaleDownDelaySeconds: 600
+      prePromotionAnalysis: {templates: [{templateName: smoke}]}
+      postPromotionAnalysis: {templates: [{templateName: golden}, {templateName: 2}]}
 ",
     );
     let expected = BlueGreen {
@@ -33,7 +35,8 @@ fn a_colour_switch_is_read_whole() {
         auto_promotion: Some(Duration::from_secs(300)),
         switch_at: Some(Duration::from_millis(1_796_090_400_500)),
         scale_down_delay: Duration::from_secs(600),
-        ..BlueGreen::default()
+        pre_promotion_analysis: vec!["smoke".into()],
+        post_promotion_analysis: vec!["golden".into(), "2".into()],
     };
     assert_eq!(read, expected);
 }
@@ -60,15 +63,8 @@ fn a_colour_switch_is_checked() {
           autoPromotionEnabled, autoPromotionSeconds, switchAt, scaleDownDelaySeconds, prePromotionAnalysis, \
           postPromotionAnalysis)",
         ),
-        (
-            "{|prePromotionAnalysis: {}}",
-            "prePromotionAnalysis is not supported yet (without it traffic would be switched although the analysis \
-             fails)",
-        ),
-        (
-            "{|postPromotionAnalysis: {}}",
-            "postPromotionAnalysis is not supported yet (without it a bad version would not be switched back)",
-        ),
+        ("{prePromotionAnalysis: |{}}", "prePromotionAnalysis.templates is missing: it says which metrics are judged"),
+        ("{postPromotionAnalysis: {templates: |[]}}", "postPromotionAnalysis.templates is empty"),
         ("{preview: |{}}", "preview.match is missing: it says who sees the new version before the switch"),
         (
             "{preview: {match: |[]}}",

@@ -41,6 +41,7 @@ fn a_canary_is_read_whole() {
       - setHeaderRoute: {name: qa, match: []}
       - setHeaderRoute: {name: qa, match: [{headerName: x, headerValue: {exact: ''}}]}
       - setHeaderRoute: {name: qa}
+      - analysis: {templates: [{templateName: golden}, {templateName: 2}]}
       - pause: {}
       - pause:
       sessionAffinity: {header: X-User-Id}
@@ -64,6 +65,7 @@ fn a_canary_is_read_whole() {
             header_route(vec![]),
             header_route(vec![matching("x", StringMatch::Exact(String::new()))]),
             header_route(vec![]),
+            Step::Analysis(vec!["golden".into(), "2".into()]),
             Step::Pause(None),
             Step::Pause(None),
         ],
@@ -195,9 +197,19 @@ fn steps_are_checked() {
         ("[|{setWeight: 5, pause: {}}]", &format!("a step needs exactly one of {kinds}, found setWeight, pause")),
         ("[{|setWieght: 5}]", "unknown key \"setWieght\" in a step (did you mean \"setWeight\"?)"),
         ("[{|setCanaryScale: {}}]", &format!("unknown key \"setCanaryScale\" in a step (expected one of {kinds})")),
+        ("[{analysis: |golden}]", "analysis must be a mapping, found \"golden\""),
+        ("[{analysis: |{}}]", "analysis.templates is missing: it says which metrics are judged"),
+        ("[{analysis: {templates: |[]}}]", "analysis.templates is empty"),
+        ("[{analysis: {templates: |golden}}]", "analysis.templates must be a list, found \"golden\""),
         (
-            "[{|analysis: {templates: []}}]",
-            "analysis is not supported yet (without it the rollout would go on without a verdict)",
+            "[{analysis: {templates: [{|templateNam: golden}]}}]",
+            "unknown key \"templateNam\" in a template (did you mean \"templateName\"?)",
+        ),
+        ("[{analysis: {templates: [|{}]}}]", "templateName is missing: it is what the template is called"),
+        ("[{analysis: {templates: [{templateName: a}, {templateName: |a}]}}]", "template \"a\" stands twice"),
+        (
+            "[{analysis: {templates: [{templateName: a}], |args: []}}]",
+            "args is not supported yet (without them queries would ask something else)",
         ),
         ("[{setWeight|: }]", "a weight is a percentage such as 12.5, found nothing"),
         ("[{setWeight: |-1}]", "a weight cannot be negative, found -1"),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{GOOD, good, parse, refused, warned, with};
+use super::{GOOD, good, refused, with};
 use crate::spec::{Convergence, OnNack, OnTimeout, Quorum};
 
 fn rollout(keys: &str) -> String {
@@ -88,25 +88,51 @@ fn convergence_is_checked() {
 }
 
 #[test]
-fn canary_nodes_are_kept_with_a_warning() {
-    let rollout = warned(
-        &rollout("convergence: {|canaryNodes: {id: 'edge-a-*'}}"),
-        "canaryNodes is not supported yet: it has no effect in this version",
-    );
+fn canary_nodes_are_read() {
+    let rollout = good(&rollout("convergence: {canaryNodes: {id: 'edge-a-*'}}"));
     let nodes = rollout.convergence.canary_nodes.clone();
     assert_eq!(nodes.and_then(|nodes| nodes.id.clone()).map(|id| id.as_str().to_owned()), Some("edge-a-*".into()));
 }
 
 #[test]
 fn canary_nodes_are_checked() {
-    let (file, diagnostics) = parse(&rollout("convergence: {canaryNodes: {ids: a}}"));
-    assert!(file.rollouts.is_empty());
-    assert_eq!(
-        diagnostics,
-        [
-            "5:17: warning: canaryNodes is not supported yet: it has no effect in this version",
-            "5:31: error: unknown key \"ids\" in nodes (did you mean \"id\"?)",
-        ]
+    for (text, expected) in [
+        ("{|ids: a}", "unknown key \"ids\" in nodes (did you mean \"id\"?)"),
+        (
+            "|{}",
+            "convergence.canaryNodes takes every node: all would be first (leave it out if all are to get changes at \
+             once)",
+        ),
+    ] {
+        refused(&rollout(&format!("convergence: {{canaryNodes: {text}}}")), expected);
+    }
+}
+
+#[test]
+fn a_group_is_read() {
+    for text in ["{name: shop, barrier: step}", "{name: shop}"] {
+        assert_eq!(good(&rollout(&format!("group: {text}"))).group.as_deref(), Some("shop"));
+    }
+    assert_eq!(good(&GOOD.join("\n")).group, None);
+}
+
+#[test]
+fn a_group_is_checked() {
+    for (text, expected) in [
+        ("|shop", "group must be a mapping, found \"shop\""),
+        ("|{}", "group.name is missing: the rollouts that name it move together"),
+        ("{|nam: shop}", "unknown key \"nam\" in group (did you mean \"name\"?)"),
+        (
+            "{name: shop, barrier: |steps}",
+            "group.barrier must be one of step, found \"steps\" (did you mean \"step\"?)",
+        ),
+    ] {
+        refused(&rollout(&format!("group: {text}")), expected);
+    }
+    let weights = with(6, "  strategy: {weights: {blue: 100}}\n  |group: {name: shop}");
+    refused(
+        &weights,
+        "group cannot stand beside the strategy weights (groups move step by step, weights have no steps)",
     );
 }
 
