@@ -14,7 +14,7 @@ use crate::cli::{Outcome, fleet, watch};
 use crate::rollout::Phase;
 
 const EXAMPLES: &str = "\
-It prints a line for each change of phase and step, and ends when the rollout is Healthy with its target stable, or \
+It looks once a second, prints a line for each change of phase and step, and ends when the rollout is Healthy with its target stable, or \
 Degraded, or after --timeout. A rollout that is paused until somebody promotes it is waited for like any other.
 
 Right after an edit of the file the server may not have read it yet, and the rollout is still Healthy as it was \
