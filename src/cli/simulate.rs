@@ -19,7 +19,7 @@ use super::output::{Format, Report, write_document};
 use crate::app::Clock;
 use crate::rollout::load::Load;
 use crate::rollout::simulate::{Setting, simulate};
-use crate::spec::{Admitted, Rollout, Severity, Strategy, suggest};
+use crate::spec::{Admitted, Rollout, Severity, Step, Strategy, suggest};
 use print::Timeline;
 
 /// So many names of rollouts or versions are listed in an error.
@@ -38,6 +38,9 @@ the weight times the time: header routes, mirrors and session affinity are left 
 
 Steps count from 1. The move of all traffic after a canary's last step has the number after it; of blue-green, step 1 \
 is the preview and step 2 the switch.
+
+Nobody is called: hooks and analysis answer at once, with yes unless --hook or --analysis say otherwise, and the other \
+rollouts of a group are ready.
 
 Examples:
   serin simulate config/
@@ -77,6 +80,12 @@ pub(super) struct SimulateArgs {
     /// A proxy that rejects what a step brings
     #[arg(long, value_name = "NODE@STEP", value_parser = nack)]
     nack: Option<(String, usize)>,
+    /// What a hook says; repeatable. Without it yes, of type rollback no
+    #[arg(long, value_name = "NAME=yes|no", value_parser = said)]
+    hook: Vec<(String, bool)>,
+    /// Whether the metrics of an analysis template pass; repeatable. Without it they do
+    #[arg(long, value_name = "TEMPLATE=yes|no", value_parser = said)]
+    analysis: Vec<(String, bool)>,
     /// Promote at once past whatever waits for a person
     #[arg(long)]
     promote: bool,
@@ -167,11 +176,14 @@ impl SimulateArgs {
         let start = self.start.unwrap_or_else(|| Clock::start().started());
         // Whole seconds are easier on the eye in whatever is worked out from it.
         let start = start.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |start| start.as_secs());
+        let hooks: Vec<_> = rollout.webhooks.iter().map(|hook| &hook.name).collect();
         Ok(Setting {
             nodes,
             latency: self.latency,
             silent: self.silent,
             nack: self.nack.clone(),
+            hooks: known("--hook", "hook", &self.hook, &hooks)?,
+            templates: known("--analysis", "analysis of", &self.analysis, &templates(&rollout.strategy))?,
             promote: self.promote,
             start: Duration::from_secs(start),
         })
@@ -214,6 +226,37 @@ fn engine(rollout: &Rollout) -> anyhow::Result<&Arc<str>> {
     }
 }
 
+/// The names that the strategy judges by.
+fn templates(strategy: &Strategy) -> Vec<&Arc<str>> {
+    match strategy {
+        Strategy::Weights(_) => Vec::new(),
+        Strategy::Canary(canary) => {
+            let judged = canary.steps.iter().filter_map(|step| match step {
+                Step::Analysis(templates) => Some(templates),
+                _ => None,
+            });
+            judged.flatten().collect()
+        }
+        Strategy::BlueGreen(options) => {
+            options.pre_promotion_analysis.iter().chain(&options.post_promotion_analysis).collect()
+        }
+    }
+}
+
+/// What is said by whom, each of whom must be there.
+fn known(
+    flag: &str,
+    noun: &str,
+    said: &[(String, bool)],
+    names: &[&Arc<str>],
+) -> anyhow::Result<BTreeMap<Arc<str>, bool>> {
+    let known = |(wanted, said): &(String, bool)| match names.iter().find(|name| ****name == **wanted) {
+        Some(name) => Ok((Arc::clone(name), *said)),
+        None => bail!("{flag}: it has no {noun} {wanted:?}{}", meant(wanted, names.iter().map(|name| &***name))),
+    };
+    said.iter().map(known).collect()
+}
+
 fn version(rollout: &Rollout, name: &str, flag: &str) -> anyhow::Result<Arc<str>> {
     let names = || rollout.versions.iter().map(|version| &version.name);
     let known = names().find(|known| ***known == *name);
@@ -225,6 +268,9 @@ fn version(rollout: &Rollout, name: &str, flag: &str) -> anyhow::Result<Arc<str>
 
 /// The nearest word, or which there are.
 fn meant<'a>(word: &str, words: impl Iterator<Item = &'a str> + Clone) -> String {
+    if words.clone().next().is_none() {
+        return " (there is none)".to_owned();
+    }
     let meant = suggest::did_you_mean(word, words.clone());
     format!(" ({})", meant.unwrap_or_else(|| format!("there are {}", listed(words))))
 }
@@ -270,6 +316,13 @@ fn nack(text: &str) -> Result<(String, usize), String> {
     match parts {
         Some((node, step)) if !node.is_empty() && step > 0 => Ok((node.to_owned(), step)),
         _ => Err("expected NODE@STEP with a step from 1, e.g. edge-3@2".to_owned()),
+    }
+}
+
+fn said(text: &str) -> Result<(String, bool), String> {
+    match text.rsplit_once('=') {
+        Some((name, word @ ("yes" | "no"))) if !name.is_empty() => Ok((name.to_owned(), word == "yes")),
+        _ => Err("expected NAME=yes or NAME=no".to_owned()),
     }
 }
 

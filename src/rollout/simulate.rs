@@ -3,22 +3,25 @@
 //! The same [`Machine`] as live, with a fleet that acknowledges after a fixed latency. It promotes nothing by itself
 //! unless told to, and ends where nothing more would happen by itself.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::ask::{Answer, Question};
 use super::commands::{Command, Refusal, Verb};
 use super::delivery::{Evidence, NAMED, Nack, State};
+use super::gates::Wait;
 use super::journal::Entry;
 use super::machine::{Input, Machine, whole_millis};
 use super::record::Stage;
 use super::status::Phase;
 use super::words;
-use crate::spec::{Rollout, Split, Strategy};
+use crate::spec::{Rollout, Split, Strategy, WebhookKind};
 
 /// More events than any plan has beside those of its steps: a simulation that gets here goes round in circles.
 const MAX_EVENTS: usize = 10_000;
 
-/// The fleet and the person at the keyboard.
+/// The fleet, whoever is asked, and the person at the keyboard. The other rollouts of its group are always ready.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Setting {
     /// How many proxies there are.
@@ -30,6 +33,11 @@ pub struct Setting {
     /// A proxy that rejects what the step of this index (from 1) brings. The move of all traffic after a canary's last
     /// step has the index after it; of blue-green 1 is the preview and 2 the switch.
     pub nack: Option<(String, usize)>,
+    /// What hooks say, by name, at once and whenever they are asked. One that is not named says yes, so that the rollout
+    /// goes on: of type `rollback`, that is no.
+    pub hooks: BTreeMap<Arc<str>, bool>,
+    /// Whether the metrics of a template pass, at once; those of one that is not named do.
+    pub templates: BTreeMap<Arc<str>, bool>,
     /// Promotes at once past whatever waits for somebody.
     pub promote: bool,
     /// When it begins: time since the Unix epoch, of which whole milliseconds count.
@@ -39,7 +47,16 @@ pub struct Setting {
 impl Default for Setting {
     fn default() -> Self {
         let latency = Duration::from_secs(1);
-        Self { nodes: 10, latency, silent: 0, nack: None, promote: false, start: Duration::ZERO }
+        Self {
+            nodes: 10,
+            latency,
+            silent: 0,
+            nack: None,
+            hooks: BTreeMap::new(),
+            templates: BTreeMap::new(),
+            promote: false,
+            start: Duration::ZERO,
+        }
     }
 }
 
@@ -106,7 +123,9 @@ pub fn simulate(before: &Arc<Rollout>, target: &Arc<str>, setting: &Setting) -> 
         let generation = machine.generation();
         let heard = (generation != told).then_some(changed + latency);
         let deadline = machine.next_deadline();
-        let more = if setting.promote && waits(&machine, heard.or(deadline)) {
+        let more = if let Some(answer) = answer(&machine, setting) {
+            machine.handle(now, answer)
+        } else if setting.promote && waits(&machine, heard.or(deadline)) {
             match promote(&mut machine, now) {
                 Ok(more) => more,
                 Err(_) => break,
@@ -140,8 +159,35 @@ fn max_events(rollout: &Rollout) -> usize {
         Strategy::Canary(canary) => canary.steps.len(),
         Strategy::BlueGreen(_) | Strategy::Weights(_) => 0,
     };
-    // A step may be heard of, be late, get stuck, be promoted.
-    MAX_EVENTS + 4 * steps
+    // A step may be heard of, be late, get stuck, be promoted; hooks may be told of all that.
+    (MAX_EVENTS + 4 * steps) * (1 + rollout.webhooks.len())
+}
+
+/// The word of somebody who is waited for. A question that was answered before is left open: the answer would be the
+/// same again, and so on for ever.
+fn answer(machine: &Machine, setting: &Setting) -> Option<Input> {
+    if let Some(Wait::Barrier(_)) = machine.wait() {
+        return Some(Input::Barrier(None));
+    }
+    let first = machine.asks().into_iter().filter(|ask| ask.decision.ends_with("#1"));
+    first.into_iter().find_map(|ask| {
+        let answer = said(&ask.question, setting)?;
+        Some(Input::Answer { decision: ask.decision, answer })
+    })
+}
+
+/// `None` for a rollback hook that sees no need: it would be asked over and over.
+fn said(question: &Question, setting: &Setting) -> Option<Answer> {
+    let yes = match question {
+        Question::Hook { hook, .. } => match (setting.hooks.get(&hook.name), hook.kind) {
+            (None | Some(false), WebhookKind::Rollback) => return None,
+            (said, _) => said.copied().unwrap_or(true),
+        },
+        Question::Analysis { templates } => {
+            templates.iter().all(|template| setting.templates.get(template).copied().unwrap_or(true))
+        }
+    };
+    Some(if yes { Answer::Yes } else { Answer::No("simulated no".to_owned()) })
 }
 
 /// Whether only a person would move it, or is asked to; `due` is when anything else comes.

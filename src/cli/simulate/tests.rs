@@ -200,6 +200,8 @@ fn what_cannot_be_simulated_is_refused_with_words() {
             &["--rps", "1", "--error-rate", "greeen=1"],
             "--error-rate: checkout has no version \"greeen\" (did you mean \"green\"?)",
         ),
+        (&text, &["--hook", "smoke=no"], "--hook: it has no hook \"smoke\" (there is none)"),
+        (&text, &["--analysis", "golden=no"], "--analysis: it has no analysis of \"golden\" (there is none)"),
         (&text, &["--rollout", "chekout"], "--rollout: no rollout \"chekout\" (did you mean \"checkout\"?)"),
         (&both, &[], "which of these rollouts? --rollout NAME says it: checkout, cart"),
         (
@@ -241,6 +243,8 @@ fn flags_say_what_they_expect() {
         (&["--error-rate", "green=0.5"], "--rps <RPS>"),
         (&["--nack", "edge-3"], "expected NODE@STEP"),
         (&["--nack", "edge-3@0"], "expected NODE@STEP"),
+        (&["--hook", "smoke"], "expected NAME=yes or NAME=no"),
+        (&["--analysis", "golden=maybe"], "expected NAME=yes or NAME=no"),
         (&["--latency", "2d"], "at most 1d"),
         (&["--speed", "0"], "expected max or a factor"),
         (&["--start", "tomorrow"], "invalid value"),

@@ -1,9 +1,12 @@
+use std::collections::BTreeMap;
+
 use proptest::option;
 use proptest::prelude::{prop_assert, prop_assert_eq, proptest};
 
 use super::*;
 use crate::rollout::load::Load;
-use crate::rollout::simulate::{Row, Setting, Simulation, simulate};
+use crate::rollout::simulate::{End, Row, Setting, Simulation, simulate};
+use crate::spec::{Webhook, WebhookKind};
 
 fn timeline(strategy: Strategy, setting: &Setting) -> String {
     let Simulation { rows, end, .. } = simulate(&Arc::new(rollout("blue", strategy)), &"green".into(), setting);
@@ -103,6 +106,64 @@ fn a_rejection_comes_with_the_step_that_brings_traffic() {
         let simulation = simulate(&Arc::new(rollout("blue", strategy)), &"green".into(), &setting);
         let phase = if nacked { Phase::Degraded } else { Phase::Healthy };
         assert_eq!((simulation.nacked, simulation.end.phase), (nacked, phase), "step {step}");
+    }
+}
+
+/// A canary that everybody is asked about.
+fn asking() -> Arc<Rollout> {
+    let hook = |kind: WebhookKind| {
+        Arc::new(Webhook {
+            name: kind.word().into(),
+            kind,
+            url: "http://127.0.0.1:1/".into(),
+            timeout: secs(10),
+            retries: 0,
+            metadata: BTreeMap::new(),
+        })
+    };
+    let mut spec =
+        rollout("blue", canary(&[Step::SetWeight(1_000), pause(86_400), Step::Analysis(vec!["golden".into()])]));
+    spec.webhooks = WebhookKind::ALL.map(hook).into();
+    spec.group = Some("shop".into());
+    Arc::new(spec)
+}
+
+#[test]
+fn whoever_is_asked_says_yes_unless_told_otherwise() {
+    let done = (Phase::Healthy, 86_402, "green carries all traffic");
+    let gate = "waiting for confirm-promotion hook `confirm-promotion`: simulated no (asked 2 times, 10s)";
+    for (hook, template, promote, expected) in [
+        (None, true, false, done),
+        (Some(("event", false)), true, false, done),
+        (Some(("rollback", false)), true, false, done),
+        (Some(("rollback", true)), true, false, (Phase::Degraded, 1, "aborted: rollback hook `rollback` says yes; ")),
+        (
+            Some(("pre-rollout", false)),
+            true,
+            false,
+            (Phase::Degraded, 0, "aborted: pre-rollout hook `pre-rollout`: simulated no; "),
+        ),
+        (
+            Some(("rollout", false)),
+            true,
+            false,
+            (Phase::Degraded, 2, "aborted: rollout hook `rollout`: simulated no; "),
+        ),
+        (None, false, false, (Phase::Degraded, 86_402, "aborted: analysis golden fails: simulated no; ")),
+        (Some(("confirm-promotion", false)), true, false, (Phase::Paused, 86_411, gate)),
+        (Some(("confirm-promotion", false)), true, true, (Phase::Healthy, 86_412, "green carries all traffic")),
+    ] {
+        let setting = Setting {
+            hooks: hook.map(|(name, said)| (name.into(), said)).into_iter().collect(),
+            templates: [("golden".into(), template)].into(),
+            promote,
+            ..Setting::default()
+        };
+        let End { at, phase, message, promotable } = simulate(&asking(), &"green".into(), &setting).end;
+        let (expected_phase, seconds, words) = expected;
+        assert_eq!((phase, at), (expected_phase, secs(seconds)), "{hook:?} {template} {promote}: {message}");
+        assert!(message.starts_with(words), "{hook:?} {template} {promote}: {message}");
+        assert_eq!(promotable, message == gate, "{hook:?} {template} {promote}");
     }
 }
 
