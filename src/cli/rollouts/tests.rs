@@ -184,13 +184,15 @@ Sequence:    7
 "
     );
     let since = "2026-11-18T10:00:20.500Z".to_owned();
-    let undone = RolloutReport { undone: true, since, stable: None, ..healthy("green") };
+    let convergence = Some(ConvergenceReport { converged: 0, nodes: 0, slowest: None, waited_ms: 0 });
+    let undone = RolloutReport { undone: true, since, convergence, stable: None, ..healthy("green") };
     let shown = printed(&["get", "checkout"], vec![json!(undone)]);
     for line in [
         "Phase:       Healthy since 2026-11-18T10:00:20Z (3d ago)\n",
         "Target:      green (by undo, until the file's target changes)\n",
         "Stable:      -\n",
         "Step:        -\n",
+        "Convergence: no nodes\n",
     ] {
         assert!(shown.contains(line), "{shown}");
     }

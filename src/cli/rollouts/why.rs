@@ -85,7 +85,7 @@ fn transition(entry: &EntryReport, now: &str) -> String {
 
 /// How the fleet stood then, unless the reason says it.
 fn figures(entry: &EntryReport) -> String {
-    let figures = entry.figures.as_ref().filter(|_| !entry.why.contains(" nodes"));
+    let figures = entry.figures.as_ref().filter(|figures| figures.nodes > 0 && !entry.why.contains(" nodes"));
     let words = figures.map(|FiguresReport { converged, nodes, waited_ms }| {
         let waited = rollout::span(Duration::from_millis(*waited_ms));
         format!(" ({converged}/{nodes} nodes had what was asked before, after {waited})")

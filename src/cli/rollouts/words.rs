@@ -21,9 +21,12 @@ pub(super) fn weights(weights: &[WeightReport]) -> String {
     some.map(|part| format!("{} {}%", part.version, part.weight)).collect::<Vec<_>>().join(" ")
 }
 
-/// `47/48 nodes, slowest edge-17, 1.8s`
+/// `47/48 nodes, slowest edge-17, 1.8s`, or that there are none.
 pub(super) fn nodes(convergence: &ConvergenceReport) -> String {
     let ConvergenceReport { converged, nodes, slowest, waited_ms } = convergence;
+    if *nodes == 0 {
+        return "no nodes".to_owned();
+    }
     let slowest = slowest.as_ref().map(|node| format!(", slowest {node}")).unwrap_or_default();
     format!("{converged}/{nodes} nodes{slowest}, {}", rollout::span(Duration::from_millis(*waited_ms)))
 }
