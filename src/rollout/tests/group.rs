@@ -148,3 +148,19 @@ fn a_member_on_the_way_back_is_idle() {
     group.converge("cart");
     assert_eq!(group.weights(), [2_000, 0]);
 }
+
+#[test]
+fn a_word_lets_one_step_pass() {
+    let mut group = Group::new(&[("cart", &[Step::SetWeight(0), Step::SetWeight(0)])]);
+    let stage = group.of("cart");
+    stage.target("green");
+    for step in [Some(1), Some(2), None] {
+        stage.input(Input::Tick);
+        stage.input(Input::Barrier(None));
+        assert_eq!(
+            stage.status().step.map(|step| step.index),
+            step,
+            "what its traffic leaves as it was is done at once"
+        );
+    }
+}

@@ -357,3 +357,29 @@ fn shortcuts_and_undo_of_colours_ask_nobody() {
     stage.converge();
     assert_eq!(stage.phase(), Phase::Healthy, "a failing verdict must not lead back to what was fled from");
 }
+
+#[test]
+fn another_version_is_asked_about_anew() {
+    let mut stage = with(steps(), &[("bad", WebhookKind::Rollback)]);
+    stage.target("green");
+    stage.answer(no("not yet"));
+    assert_eq!(stage.asked(), [""; 0]);
+    stage.target("red");
+    assert_eq!(stage.asked(), ["checkout/3/3/rollback/bad#1"]);
+}
+
+#[test]
+fn time_at_a_gate_is_no_time_of_the_pause_before_it() {
+    let mut stage = with(steps(), &[("increase", WebhookKind::ConfirmTrafficIncrease)]);
+    stage.target("green");
+    stage.answer(Answer::Yes);
+    stage.converge();
+    stage.wait(60);
+    stage.wait(300);
+    stage.edit(|spec| spec.strategy = canary(&[Step::SetWeight(1_000), pause(80), Step::SetWeight(5_000)]));
+    assert_eq!(stage.message(), "paused for 1m20s, 20s left");
+    stage.wait(20);
+    stage.answer(Answer::Yes);
+    stage.converge();
+    assert_eq!(stage.weight("green"), 5_000);
+}
