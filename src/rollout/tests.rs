@@ -19,6 +19,7 @@ mod group;
 mod hooks;
 mod properties;
 mod simulation;
+mod windows;
 
 /// Wall time at which the tests begin.
 const START: Duration = Duration::from_secs(1_800_000_000);

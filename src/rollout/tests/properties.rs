@@ -3,8 +3,9 @@ use proptest::prelude::{Just, ProptestConfig, any, prop, prop_assert, prop_asser
 use proptest::strategy::Strategy as Generator;
 
 use super::hooks::hook;
+use super::windows::nights;
 use super::*;
-use crate::spec::{OnNack, OnTimeout, TOTAL_WEIGHT, WebhookKind};
+use crate::spec::{OnNack, OnTimeout, TOTAL_WEIGHT, WebhookKind, WindowVerdict, verdict};
 
 /// One thing that happens.
 #[derive(Debug, Clone)]
@@ -59,7 +60,7 @@ fn event() -> impl Generator<Value = Event> {
     prop_oneof![
         2 => prop_oneof![Just("red"), Just("green"), Just("blue")].prop_map(Event::Target),
         1 => vec(step(), 0..6).prop_map(Event::Steps),
-        4 => (0..200u64).prop_map(Event::Wait),
+        4 => prop_oneof![9 => 0..200u64, 1 => Just(3_600), 1 => Just(12 * 3_600)].prop_map(Event::Wait),
         8 => prop_oneof![Just(4), 0..=4usize].prop_map(Event::Evidence),
         1 => Just(Event::Nack),
         4 => verb().prop_map(Event::Command),
@@ -87,8 +88,17 @@ pub(super) fn spec() -> impl Generator<Value = Rollout> {
     ];
     let on_timeout = prop_oneof![Just(OnTimeout::Pause), Just(OnTimeout::Abort), Just(OnTimeout::Continue)];
     let hooks = prop_oneof![Just(Vec::new()), vec(prop::sample::select(&WebhookKind::ALL), 0..6)];
-    (strategy, on_timeout, any::<bool>(), 0..3u32, any::<bool>(), hooks, prop::bool::weighted(0.2)).prop_map(
-        |(strategy, timeout, nack, window, abort, hooks, group)| {
+    (
+        strategy,
+        on_timeout,
+        any::<bool>(),
+        0..3u32,
+        any::<bool>(),
+        hooks,
+        prop::bool::weighted(0.2),
+        prop::bool::weighted(0.2),
+    )
+        .prop_map(|(strategy, timeout, nack, window, abort, hooks, group, night)| {
             let mut spec = rollout("blue", strategy);
             spec.convergence.on_timeout = timeout;
             spec.convergence.on_nack = if nack { OnNack::Abort } else { OnNack::Pause };
@@ -96,10 +106,10 @@ pub(super) fn spec() -> impl Generator<Value = Rollout> {
             spec.progress_deadline_abort = abort;
             let named = hooks.iter().enumerate();
             spec.webhooks = named.map(|(index, kind)| hook(&format!("hook-{index}"), *kind)).collect();
+            spec.promotion_windows = if night { nights() } else { Vec::new() };
             spec.group = group.then(|| "shop".into());
             spec
-        },
-    )
+        })
 }
 
 fn apply(stage: &mut Stage, event: &Event) {
@@ -227,7 +237,9 @@ proptest! {
             let opened = match event {
                 Event::Target(_) | Event::Steps(_) | Event::Command(Verb::PromoteFull | Verb::Undo(_)) => continue,
                 Event::Command(Verb::Promote) => shut != "barrier" && shut != "window",
-                Event::Command(_) | Event::Wait(_) | Event::Evidence(_) | Event::Nack | Event::Late(..) => false,
+                // It opens by itself.
+                Event::Wait(_) => shut == "window" && verdict(&stage.spec.promotion_windows, stage.now) == WindowVerdict::Open,
+                Event::Command(_) | Event::Evidence(_) | Event::Nack | Event::Late(..) => false,
                 Event::Barrier(open) => *open && shut == "barrier",
                 Event::Answer(index, answer) => {
                     let asked = asks.get(*index).is_some_and(|ask| ask.decision.contains(&shut));
