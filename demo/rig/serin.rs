@@ -177,14 +177,14 @@ impl Serin {
     }
 
     /// How a rollout stands: `GET /api/v1/rollouts/NAME`.
-    #[expect(dead_code, reason = "the demo does not show rollouts yet")]
+    #[cfg_attr(not(test), expect(dead_code, reason = "the demo does not show rollouts yet"))]
     pub(crate) async fn rollout(&self, name: &str) -> Result<Value> {
         let body = http::get(self.admin(), &format!("/api/v1/rollouts/{name}")).await?;
         serde_json::from_str(&body).with_context(|| format!("not a rollout: {body}"))
     }
 
     /// Posts a command to a rollout: `promote`, `abort`, ... The answer is how it stands then, or why it is refused.
-    #[expect(dead_code, reason = "the demo does not show rollouts yet")]
+    #[cfg_attr(not(test), expect(dead_code, reason = "the demo does not show rollouts yet"))]
     pub(crate) async fn command(&self, name: &str, verb: &str, body: Value) -> Result<(StatusCode, Value)> {
         let path = format!("/api/v1/rollouts/{name}/{verb}");
         let (status, answer) = http::exchange(self.admin(), Method::POST, &path, body.to_string().into()).await?;
