@@ -44,7 +44,7 @@ impl Member {
     }
 
     pub(super) fn served(&self) -> Served {
-        Served { traffic: self.machine.traffic().clone(), ahead: None }
+        Served { traffic: self.machine.traffic().clone(), ahead: self.machine.ahead().cloned() }
     }
 
     /// The version that `user` gets, or why none can be told.
@@ -69,7 +69,7 @@ impl Member {
 pub(super) fn begin(now: Duration, spec: &Arc<Rollout>, found: Option<Found>) -> (Machine, Vec<Entry>) {
     match found {
         None => Machine::first_seen(now, Arc::clone(spec)),
-        Some(Found::Lost(..)) => Machine::first_seen(now, Arc::clone(spec)),
+        Some(Found::Lost(why, last)) => Machine::stopped(now, Arc::clone(spec), last.as_deref(), why),
         Some(Found::Record(record, doubt)) => match Machine::restore(now, *record, Arc::clone(spec)) {
             Ok((mut machine, mut entries)) => {
                 if let Some(why) = doubt {
@@ -79,7 +79,7 @@ pub(super) fn begin(now: Duration, spec: &Arc<Rollout>, found: Option<Found>) ->
                 }
                 (machine, entries)
             }
-            Err(_) => Machine::first_seen(now, Arc::clone(spec)),
+            Err(error) => Machine::stopped(now, Arc::clone(spec), None, error.to_string()),
         },
     }
 }

@@ -107,7 +107,9 @@ impl Reconciler {
     #[must_use]
     pub fn after(epoch: Duration, past: &[SpecSet], found: BTreeMap<Arc<str>, Found>) -> Self {
         let served = |rollout: &Rollout| match found.get(&rollout.name) {
-            Some(Found::Record(record, _)) => record.traffic().clone().into(),
+            Some(Found::Record(record, _)) => {
+                Served { traffic: record.traffic().clone(), ahead: record.ahead().cloned() }
+            }
             _ => Served::from(crate::spec::Traffic::of(rollout::split(rollout))),
         };
         let world = past.iter().fold(World::default(), |world, spec| {
@@ -192,7 +194,7 @@ impl Reconciler {
     fn look(&mut self, now: Duration, name: &Arc<str>, turn: &mut Turn) {
         let Some(member) = self.members.get_mut(name) else { return };
         let evidence = (self.standing.world == self.number)
-            .then(|| evidence::of(&self.world, &self.standing, &member.spec, member.machine.generation(), now));
+            .then(|| evidence::of(&self.world, &self.standing, &member.spec, &member.machine, now));
         let (input, stale) = match evidence {
             Some((evidence, stale)) => (rollout::Input::Evidence(evidence), stale),
             None => (rollout::Input::Tick, None),
