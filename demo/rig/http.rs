@@ -4,15 +4,15 @@ use std::net::SocketAddr;
 
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
-use http::{Request, StatusCode};
-use http_body_util::{BodyExt, Empty};
+use http::{HeaderValue, Method, Request, StatusCode, header};
+use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 /// One keep-alive connection.
 pub(crate) struct Connection {
-    sender: SendRequest<Empty<Bytes>>,
+    sender: SendRequest<Full<Bytes>>,
     peer: SocketAddr,
 }
 
@@ -22,7 +22,7 @@ impl Connection {
         let stream = TcpStream::connect(peer).await?;
         stream.set_nodelay(true)?;
         let (sender, connection) = handshake(TokioIo::new(stream)).await?;
-        // Ends with the connection; what went wrong on it is what `get` returns.
+        // Ends with the connection; what went wrong on it is what `send` returns.
         tokio::spawn(connection);
         Ok(Self { sender, peer })
     }
@@ -34,7 +34,12 @@ impl Connection {
 
     /// One GET, whole answer.
     pub(crate) async fn get(&mut self, path: &str) -> Result<(StatusCode, Bytes)> {
-        let request = Request::get(path).header("host", self.peer.to_string()).body(Empty::new())?;
+        self.send(Request::get(path).body(Full::default())?).await
+    }
+
+    /// One request to a path of this peer, whole answer.
+    pub(crate) async fn send(&mut self, mut request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes)> {
+        request.headers_mut().insert(header::HOST, HeaderValue::try_from(self.peer.to_string())?);
         let response = self.sender.send_request(request).await?;
         let status = response.status();
         Ok((status, response.into_body().collect().await?.to_bytes()))
@@ -43,12 +48,22 @@ impl Connection {
 
 /// The body of a 200 answer to one GET on a connection of its own.
 pub(crate) async fn get(peer: SocketAddr, path: &str) -> Result<String> {
-    let (status, body) = async { Connection::open(peer).await?.get(path).await }
-        .await
-        .with_context(|| format!("GET http://{peer}{path}"))?;
-    let body = String::from_utf8_lossy(&body).into_owned();
+    let (status, body) = exchange(peer, Method::GET, path, Bytes::new()).await?;
     if status != StatusCode::OK {
         bail!("GET http://{peer}{path}: {status}: {body}");
     }
     Ok(body)
+}
+
+/// The answer to one request on a connection of its own, whatever its status.
+pub(crate) async fn exchange(
+    peer: SocketAddr,
+    method: Method,
+    path: &str,
+    body: Bytes,
+) -> Result<(StatusCode, String)> {
+    let request = Request::builder().method(&method).uri(path).body(Full::new(body))?;
+    let answer = async { Connection::open(peer).await?.send(request).await };
+    let (status, body) = answer.await.with_context(|| format!("{method} http://{peer}{path}"))?;
+    Ok((status, String::from_utf8_lossy(&body).into_owned()))
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use ::http::{Method, StatusCode};
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use serde_json::Value;
@@ -173,6 +174,22 @@ impl Serin {
         let body = http::get(self.admin(), "/api/v1/fleet").await?;
         let fleet: Fleet = serde_json::from_str(&body).with_context(|| format!("not a fleet: {body}"))?;
         Ok(fleet.nodes)
+    }
+
+    /// How a rollout stands: `GET /api/v1/rollouts/NAME`.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the demo does not show rollouts yet"))]
+    pub(crate) async fn rollout(&self, name: &str) -> Result<Value> {
+        let body = http::get(self.admin(), &format!("/api/v1/rollouts/{name}")).await?;
+        serde_json::from_str(&body).with_context(|| format!("not a rollout: {body}"))
+    }
+
+    /// Posts a command to a rollout: `promote`, `abort`, ... The answer is how it stands then, or why it is refused.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the demo does not show rollouts yet"))]
+    pub(crate) async fn command(&self, name: &str, verb: &str, body: Value) -> Result<(StatusCode, Value)> {
+        let path = format!("/api/v1/rollouts/{name}/{verb}");
+        let (status, answer) = http::exchange(self.admin(), Method::POST, &path, body.to_string().into()).await?;
+        let answer = serde_json::from_str(&answer).with_context(|| format!("{verb} {name}: {status}: {answer}"))?;
+        Ok((status, answer))
     }
 
     /// Waits until `count` nodes are connected and have acknowledged all they should have.

@@ -1,27 +1,29 @@
 //! How the fleet stands on one rollout: the groups that see it, without what is not its doing.
 //!
 //! A node that waits for anything counts as behind; one that has all but what it rejected only where that has to do with
-//! the rollout. A node without a stream counts as behind until `staleAfter`, then not at all.
+//! the rollout. A node without a stream counts as behind until `staleAfter`, then not at all. While canary nodes are
+//! ahead, they alone count.
 
 use std::time::Duration;
 
 use crate::fleet::{GroupStanding, Rejected, Standing};
-use crate::rollout::{Evidence, Nack};
+use crate::rollout::{Evidence, Machine, Nack};
 use crate::spec::Rollout;
 use crate::translate::World;
 
-/// The evidence about `generation` of a rollout's traffic, which `world` carries and `standing` is about; and when it
-/// changes by itself because a node that is away turns stale.
+/// The evidence about a rollout's present traffic, which `world` carries and `standing` is about; and when it changes by
+/// itself because a node that is away turns stale.
 pub(super) fn of(
     world: &World,
     standing: &Standing,
     rollout: &Rollout,
-    generation: u64,
+    machine: &Machine,
     now: Duration,
 ) -> (Evidence, Option<Duration>) {
-    let mut evidence = Evidence { generation, ..Evidence::default() };
+    let mut evidence = Evidence { generation: machine.generation(), ..Evidence::default() };
     let mut stale = None;
-    for seat in world.audience(rollout) {
+    let all = machine.ahead().is_none();
+    for seat in world.audience(rollout).into_iter().filter(|seat| all || seat.canary) {
         let Some(group) = standing.groups.get(&*seat.group) else { continue };
         let nacks: Vec<&Rejected> = group.rejected.iter().filter(|nack| concerns(world, rollout, nack)).collect();
         let refusing = refusing(group, &nacks);

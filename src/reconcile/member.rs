@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Found;
-use crate::rollout::{Command, Entry, Input, Machine, Verb};
+use crate::rollout::{Command, Entry, Input, Machine, Verb, group};
 use crate::spec::{Rollout, Served, Traffic};
 use crate::translate::version_of_user;
 
@@ -24,6 +24,8 @@ pub(super) struct Member {
     pub(super) saved: Duration,
     /// The decisions it wants to know and that are being asked for.
     pub(super) asked: BTreeSet<Arc<str>>,
+    /// What its group said last, and where it was then.
+    pub(super) told: Option<(group::Place, group::Word)>,
     /// When a node that is away no longer counts.
     pub(super) stale: Option<Duration>,
     /// When it is to be looked at; [`Duration::MAX`] if not before something happens.
@@ -32,7 +34,7 @@ pub(super) struct Member {
 
 impl Member {
     pub(super) fn new(spec: Arc<Rollout>, machine: Machine, now: Duration) -> Self {
-        Self { spec, machine, saved: now, asked: BTreeSet::new(), stale: None, due: Duration::MAX }
+        Self { spec, machine, saved: now, asked: BTreeSet::new(), told: None, stale: None, due: Duration::MAX }
     }
 
     /// Takes an edit of its document, at wall time.
@@ -42,7 +44,7 @@ impl Member {
     }
 
     pub(super) fn served(&self) -> Served {
-        Served { traffic: self.machine.traffic().clone(), ahead: None }
+        Served { traffic: self.machine.traffic().clone(), ahead: self.machine.ahead().cloned() }
     }
 
     /// The version that `user` gets, or why none can be told.
@@ -67,7 +69,7 @@ impl Member {
 pub(super) fn begin(now: Duration, spec: &Arc<Rollout>, found: Option<Found>) -> (Machine, Vec<Entry>) {
     match found {
         None => Machine::first_seen(now, Arc::clone(spec)),
-        Some(Found::Lost(..)) => Machine::first_seen(now, Arc::clone(spec)),
+        Some(Found::Lost(why, last)) => Machine::stopped(now, Arc::clone(spec), last.as_deref(), why),
         Some(Found::Record(record, doubt)) => match Machine::restore(now, *record, Arc::clone(spec)) {
             Ok((mut machine, mut entries)) => {
                 if let Some(why) = doubt {
@@ -77,7 +79,7 @@ pub(super) fn begin(now: Duration, spec: &Arc<Rollout>, found: Option<Found>) ->
                 }
                 (machine, entries)
             }
-            Err(_) => Machine::first_seen(now, Arc::clone(spec)),
+            Err(error) => Machine::stopped(now, Arc::clone(spec), None, error.to_string()),
         },
     }
 }

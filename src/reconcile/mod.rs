@@ -107,7 +107,9 @@ impl Reconciler {
     #[must_use]
     pub fn after(epoch: Duration, past: &[SpecSet], found: BTreeMap<Arc<str>, Found>) -> Self {
         let served = |rollout: &Rollout| match found.get(&rollout.name) {
-            Some(Found::Record(record, _)) => record.traffic().clone().into(),
+            Some(Found::Record(record, _)) => {
+                Served { traffic: record.traffic().clone(), ahead: record.ahead().cloned() }
+            }
             _ => Served::from(crate::spec::Traffic::of(rollout::split(rollout))),
         };
         let world = past.iter().fold(World::default(), |world, spec| {
@@ -145,6 +147,7 @@ impl Reconciler {
                 self.settle(now, &name, entries, true, &mut turn);
             }
         }
+        self.judge_groups(now, &mut turn);
         self.effects(turn)
     }
 
@@ -191,7 +194,7 @@ impl Reconciler {
     fn look(&mut self, now: Duration, name: &Arc<str>, turn: &mut Turn) {
         let Some(member) = self.members.get_mut(name) else { return };
         let evidence = (self.standing.world == self.number)
-            .then(|| evidence::of(&self.world, &self.standing, &member.spec, member.machine.generation(), now));
+            .then(|| evidence::of(&self.world, &self.standing, &member.spec, &member.machine, now));
         let (input, stale) = match evidence {
             Some((evidence, stale)) => (rollout::Input::Evidence(evidence), stale),
             None => (rollout::Input::Tick, None),
@@ -199,6 +202,25 @@ impl Reconciler {
         member.stale = stale;
         let entries = member.machine.handle(self.epoch + now, input);
         self.settle(now, name, entries, false, turn);
+    }
+
+    /// Hands the members of the groups in which anything moved what their group says, until none moves any more.
+    fn judge_groups(&mut self, now: Duration, turn: &mut Turn) {
+        while let Some(group) = turn.groups.pop_first() {
+            let members = self.members.iter().filter(|(_, member)| member.spec.group.as_ref() == Some(&group));
+            let places: Vec<_> = members.map(|(name, member)| (Arc::clone(name), member.machine.place())).collect();
+            for (name, word) in rollout::group::judge(&group, &places) {
+                let Some(member) = self.members.get_mut(&name) else { continue };
+                let word = Some((member.machine.place(), word));
+                if member.told == word {
+                    continue;
+                }
+                member.told.clone_from(&word);
+                let Some((_, word)) = word else { continue };
+                let entries = member.machine.handle(self.epoch + now, word.into());
+                self.settle(now, &name, entries, false, turn);
+            }
+        }
     }
 
     fn take_message(&mut self, now: Duration, message: Message, turn: &mut Turn) {
@@ -257,6 +279,7 @@ impl Reconciler {
             turn.records.push(member.machine.record());
         }
         turn.entries.extend(entries);
+        turn.groups.extend(member.spec.group.clone());
         let asks = member.machine.asks();
         let wanted: BTreeSet<_> = asks.iter().map(|ask| Arc::clone(&ask.decision)).collect();
         for ask in asks.into_iter().filter(|ask| !member.asked.contains(&ask.decision)) {
@@ -278,7 +301,7 @@ impl Reconciler {
     }
 
     fn effects(&mut self, turn: Turn) -> Vec<Effect> {
-        let Turn { entries, records, publish, rises, after } = turn;
+        let Turn { entries, records, publish, rises, groups: _, after } = turn;
         let mut effects = Vec::new();
         if !entries.is_empty() {
             effects.push(Effect::Journal(entries));
@@ -301,6 +324,8 @@ struct Turn {
     records: Vec<Record>,
     publish: bool,
     rises: bool,
+    /// In which a member may have moved.
+    groups: BTreeSet<Arc<str>>,
     after: Vec<Effect>,
 }
 

@@ -6,11 +6,6 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use http::{Request, StatusCode};
-use http_body_util::{BodyExt, Empty};
-use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper_util::rt::TokioIo;
 use serde_json::json;
 use serin::spec::{
     Affinity, FileSpec, HeaderMatch, HeaderRoute, MirrorRoute, Rollout, SpecSet, Split, StringMatch, TOTAL_WEIGHT,
@@ -19,8 +14,8 @@ use serin::spec::{
 use serin::translate::{World, version_of_user};
 use serin::xds::{Node, ResourceType};
 use tempfile::TempDir;
-use tokio::net::TcpStream;
 
+use crate::asker::Client;
 use crate::rig::envoy::Envoy;
 use crate::rig::{eventually, http as admin};
 use crate::site::{self, ENVOY, LIMIT};
@@ -116,35 +111,6 @@ impl Stage {
             on_green.push(colour == "green");
         }
         on_green
-    }
-}
-
-struct Client(SendRequest<Empty<Bytes>>);
-
-impl Client {
-    async fn connect(addr: SocketAddr) -> Self {
-        let (sender, connection) = handshake(TokioIo::new(TcpStream::connect(addr).await.unwrap())).await.unwrap();
-        tokio::spawn(connection);
-        Self(sender)
-    }
-
-    /// The colour that answers.
-    async fn get(&mut self, host: &str, headers: &[(&str, String)]) -> String {
-        let request =
-            headers.iter().fold(Request::get("/").header("host", host), |r, (name, value)| r.header(*name, value));
-        self.0.ready().await.unwrap();
-        let response = self.0.send_request(request.body(Empty::new()).unwrap()).await.unwrap();
-        assert_eq!(response.status(), StatusCode::OK);
-        String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
-    }
-
-    /// How many of `n` requests green answers.
-    async fn on_green(&mut self, n: usize, host: &str, headers: &[(&str, String)]) -> usize {
-        let mut green = 0;
-        for _ in 0..n {
-            green += usize::from(self.get(host, headers).await == "green");
-        }
-        green
     }
 }
 

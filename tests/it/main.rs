@@ -16,10 +16,12 @@ mod binomial;
 mod site;
 
 mod affinity;
+mod asker;
 mod bootstrap;
 mod documents;
 mod instruments;
 mod rejection;
 mod restart;
+mod rollouts;
 mod split;
 mod switches;

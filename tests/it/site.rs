@@ -84,13 +84,18 @@ impl Site {
     pub(crate) async fn proxies(&self, serin: &Serin, modes: &[&str]) -> Vec<Proxy> {
         let mut proxies = Vec::new();
         for mode in modes {
-            let bootstrap = serin.write_bootstrap(mode, mode, self.path()).unwrap();
-            let mut envoy = Envoy::start(&ENVOY, &bootstrap).await.unwrap();
-            let addr = envoy.listener("http").await.unwrap();
-            proxies.push(Proxy { id: (*mode).to_owned(), addr, envoy });
+            proxies.push(self.proxy(serin, mode, mode).await);
         }
         serin.synced(modes.len(), LIMIT).await.unwrap();
         proxies
+    }
+
+    /// Starts one Envoy and waits until it takes requests.
+    pub(crate) async fn proxy(&self, serin: &Serin, id: &str, mode: &str) -> Proxy {
+        let bootstrap = serin.write_bootstrap(id, mode, self.path()).unwrap();
+        let mut envoy = Envoy::start(&ENVOY, &bootstrap).await.unwrap();
+        let addr = envoy.listener("http").await.unwrap();
+        Proxy { id: id.to_owned(), addr, envoy }
     }
 }
 

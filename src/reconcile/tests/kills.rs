@@ -67,10 +67,10 @@ fn run(seed: u64) -> usize {
             connected.clear();
             rig.restart(Duration::from_millis(random.below(60_000)));
         }
-        let mut seen = rig.seen.clone();
-        seen.dedup();
-        assert!(PLAN.starts_with(&seen), "seed {seed}: clients saw {seen:?} after {kills} kills");
-        if edited && rig.status().phase == Phase::Healthy && seen.len() == PLAN.len() {
+        let mut weights = rig.seen.clone();
+        weights.dedup();
+        assert!(PLAN.starts_with(&weights), "seed {seed}: clients saw {weights:?} after {kills} kills");
+        if edited && rig.status().phase == Phase::Healthy && weights.len() == PLAN.len() {
             assert!(at[&500] >= 5_000 && at[&5_000] >= 2_000, "seed {seed}: a pause was cut short: {at:?}");
             return kills;
         }

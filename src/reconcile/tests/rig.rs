@@ -202,7 +202,7 @@ impl Rig {
     }
 
     pub(super) fn ask<T: Send + 'static>(&mut self, message: impl FnOnce(Reply<T>) -> Message) -> T {
-        let (reply, answer) = std::sync::mpsc::channel();
+        let (reply, answer) = std::sync::mpsc::sync_channel(1);
         self.input(Input::Message(message(Box::new(move |value| drop(reply.send(value))))));
         answer.recv().expect("an answer")
     }

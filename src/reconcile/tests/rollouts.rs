@@ -2,7 +2,7 @@
 
 use super::rig::{Rig, document, green};
 use super::*;
-use crate::rollout::{Phase, Verb};
+use crate::rollout::{Command, Phase, Verb};
 use crate::xds::ResourceType;
 
 const CANARY: &str = "{canary: {steps: [{setWeight: 10}, {pause: {duration: 60s}}, {setWeight: 50}, {pause: {}}]}}";
@@ -155,4 +155,30 @@ fn questions_about_nobody_have_no_answer() {
     let reason = rig.ask(|reply| Message::User("checkout".into(), "u".into(), reply)).expect("checkout");
     assert!(reason.expect_err("no affinity").contains("no sessionAffinity"));
     assert_eq!(rig.ask(Message::List).len(), 1);
+}
+
+#[test]
+fn a_group_goes_step_by_step_and_fails_as_one() {
+    let pair = |target: &str| {
+        let one = document(target, "{canary: {steps: [{setWeight: 10}, {setWeight: 50}]}}\n  group: {name: shop}");
+        let other = document(target, "{canary: {steps: [{setWeight: 20}, {pause: {}}]}}\n  group: {name: shop}");
+        format!("{one}---\n{}", other.replace("name: checkout", "name: cart"))
+    };
+    let mut rig = Rig::new(&pair("blue"), 1);
+    rig.edit(&pair("green"));
+    rig.settle_all();
+    let mut at = |name: &str| {
+        let status = rig.ask(|reply| Message::Get(name.into(), reply)).expect("there");
+        (status.step.expect("a step").index, status.message)
+    };
+    assert_eq!(at("cart").0, 2, "a pause until promoted");
+    let (step, message) = at("checkout");
+    assert_eq!(step, 2);
+    assert!(message.contains("cart of group shop"), "it must not take all traffic before the other: {message}");
+
+    let abort = Command { verb: Verb::Abort, actor: "ann".into(), reason: None, seen: None };
+    let status = rig.ask(|reply| Message::Command("cart".into(), abort, reply)).expect("cart").expect("aborted");
+    assert_eq!((status.phase, rig.status().phase), (Phase::Degraded, Phase::Degraded));
+    assert!(rig.status().message.contains("group shop: cart was aborted"), "{}", rig.status().message);
+    assert_eq!(green(&rig.world, "n1"), 0);
 }

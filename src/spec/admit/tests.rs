@@ -122,6 +122,35 @@ fn a_deletion_that_breaks_others_does_not_happen() {
 }
 
 #[test]
+fn a_template_that_a_rollout_names_stays() {
+    let template = |name: &str| {
+        format!(
+            "apiVersion: serin.dev/v1\nkind: AnalysisTemplate\nmetadata: {{name: {name}}}\nspec:\n  metrics: [{{name: a, \
+             thresholdRange: {{min: 1}}, provider: {{web: {{url: 'http://a', jsonPath: a}}}}}}]\n"
+        )
+    };
+    let (golden, other) = (template("golden"), template("other"));
+    let shop = "apiVersion: serin.dev/v1\nkind: Rollout\nmetadata: {name: shop}\nspec:\n  versions: {a: {endpoints: \
+                ['10.0.0.1:80']}, b: {endpoints: ['10.0.0.2:80']}}\n  target: a\n  strategy: {canary: {steps: [{analysis: \
+                {templates: [{templateName: golden}]}}]}}\n";
+    let before = [("a", &*golden), ("b", shop)];
+    let why = "b:7:70: no analysis template \"golden\" is defined";
+    for (current, state) in [
+        (vec![("b", shop)], "deleted, but its last good version stays in force: without it"),
+        (vec![("a", &*other), ("b", shop)], "this change is held back, the last good version stays in force: with it"),
+    ] {
+        let (now, held, said) = step(&before, &current);
+        assert_eq!((now, held), (owned(&before), vec!["a".to_owned()]));
+        assert_eq!(said[0], format!("a:1:1: error: {state}, {why}"));
+    }
+    for current in [[("b", shop), ("c", &*golden)], [("a", &*other), ("c", X)]] {
+        assert_eq!(step(&before, &current), (owned(&current), vec![], vec![]), "it may move, or go with who names it");
+    }
+    let (now, held, _) = step(&[("a", &golden)], &[("a", "# all gone")]);
+    assert_eq!((now, held), (owned(&[("a", &golden)]), vec!["a".to_owned()]), "a template is a document");
+}
+
+#[test]
 fn what_leans_on_a_file_with_mistakes_waits_for_it() {
     let wrong_y = format!("{Y}\n---\n{BROKEN}");
     let (now, held, said) = step(&[("a", X), ("b", TO_X)], &[("a", &wrong_y), ("b", TO_Y)]);

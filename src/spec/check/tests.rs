@@ -353,3 +353,22 @@ fn templates_have_names_of_their_own() {
     assert_eq!(told[0], twice);
     assert_eq!(told.len(), 2, "{told:?}");
 }
+
+#[test]
+fn a_template_must_be_defined() {
+    let steps = "canary: {steps: [{analysis: {templates: [{templateName: goldn}]}}]}";
+    let around = "blueGreen: {prePromotionAnalysis: {templates: [{templateName: x}]}, \
+                  postPromotionAnalysis: {templates: [{templateName: golden}]}}";
+    let strategy = |strategy| rollout("shop").replace("blueGreen: {}", strategy);
+    let undefined = "a:7:70: error: no analysis template \"goldn\" is defined";
+    assert_eq!(check_all(&[("a", &strategy(steps))], &[]), [undefined]);
+    let told = check_all(&[("a", &strategy(steps)), ("b", &template("golden"))], &[]);
+    assert_eq!(told, [format!("{undefined} (did you mean \"golden\"?)")]);
+    let told = check_all(&[("a", &strategy(around)), ("b", &template("golden"))], &[]);
+    assert_eq!(told, ["a:7:76: error: no analysis template \"x\" is defined"]);
+    let broken = template("goldn").replace("min: 1", "min: a");
+    let told = check_all(&[("a", &strategy(steps)), ("b", &broken)], &[]);
+    assert_eq!(told.len(), 1, "what has mistakes is not called undefined: {told:?}");
+    let cluster = resources(&[cluster("goldn")]);
+    assert_eq!(check_all(&[("a", &strategy(steps)), ("b", &cluster)], &[]).len(), 1, "a cluster is no template");
+}

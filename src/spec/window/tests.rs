@@ -165,6 +165,8 @@ fn intervals_count_from_the_start_however_long_ago_it_was() {
     for (rule, start, on, off) in [
         ("FREQ=WEEKLY;INTERVAL=2;BYDAY=TU", "2000-01-01T00:00:00", "2026-01-06T01:00:00", "2026-01-13T01:00:00"),
         ("FREQ=DAILY;INTERVAL=3", "2000-01-01T00:00:00", "2026-01-02T01:00:00", "2026-01-03T01:00:00"),
+        // Taken up within a week, the second of its days would be another.
+        ("FREQ=WEEKLY;BYDAY=MO,WE,FR;BYSETPOS=2", "2026-01-06T00:00:00", "2026-01-14T01:00:00", "2026-01-16T01:00:00"),
         ("FREQ=HOURLY;INTERVAL=5", "2026-01-01T00:00:00", "2026-01-02T01:30:00", "2026-01-02T00:30:00"),
         ("FREQ=MONTHLY;INTERVAL=5;BYMONTHDAY=1", "2000-01-01T00:00:00", "2025-01-01T01:30:00", "2025-02-01T01:30:00"),
         ("FREQ=YEARLY;INTERVAL=3;BYDAY=1MO", "2000-01-01T00:00:00", "2024-01-01T01:30:00", "2025-01-06T01:30:00"),
