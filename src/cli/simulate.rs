@@ -185,6 +185,7 @@ impl SimulateArgs {
             hooks: known("--hook", "hook", &self.hook, &hooks)?,
             templates: known("--analysis", "analysis of", &self.analysis, &templates(&rollout.strategy))?,
             promote: self.promote,
+            canary_nodes: Setting::default().canary_nodes,
             start: Duration::from_secs(start),
         })
     }

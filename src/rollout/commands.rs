@@ -43,7 +43,7 @@ pub enum Verb {
     PromoteFull,
     /// All traffic back on the stable version, at once.
     Abort,
-    /// After an abort: from the first step again.
+    /// After an abort, or where the record was damaged: from the first step again.
     Retry,
     /// To the version that became stable with this revision, or to the one before, whatever the file's target.
     Undo(Option<u64>),
@@ -69,6 +69,9 @@ pub enum Refusal {
     /// It was aborted.
     #[error("the rollout to {0} was aborted: retry it, undo, or edit the file's target")]
     Aborted(Arc<str>),
+    /// Its record was damaged.
+    #[error("it is stopped ({0}): abort, promote --full or retry it, or edit the file's target")]
+    Stopped(String),
     /// Only an aborted rollout can be tried again.
     #[error("not aborted: retry starts an aborted rollout again")]
     NotAborted,
@@ -125,7 +128,7 @@ impl Machine {
             Verb::Promote => self.promote(&order)?,
             Verb::PromoteFull => self.promote_full(&order)?,
             Verb::Abort => {
-                self.under_way()?;
+                self.stopped_before().map_or_else(|| self.under_way(), Ok)?;
                 let why = order.why("by command");
                 self.abort(order.actor, why);
             }
@@ -140,8 +143,17 @@ impl Machine {
         match (self.record.rising(), &self.record.stage) {
             (Some(to), _) => Ok(Arc::clone(to)),
             (None, Stage::Aborted { to, .. }) => Err(Refusal::Aborted(Arc::clone(to))),
+            (None, Stage::Stopped { why, .. }) => Err(Refusal::Stopped(why.clone())),
             (None, Stage::Moving { to }) => Err(Refusal::GoingBack(Arc::clone(to))),
             (None, _) => Err(Refusal::Idle(Arc::clone(&self.record.stable))),
+        }
+    }
+
+    /// Where a rollout without a record would go.
+    fn stopped_before(&self) -> Option<Arc<str>> {
+        match &self.record.stage {
+            Stage::Stopped { to, .. } => Some(Arc::clone(to)),
+            _ => None,
         }
     }
 
@@ -157,7 +169,7 @@ impl Machine {
 
     fn resume(&mut self, order: &Order) -> Result<(), Refusal> {
         self.under_way()?;
-        let rejected = self.record.delivery.state == State::Rejected;
+        let rejected = self.record.rejected.is_some();
         let undecided = match self.wait() {
             Some(wait @ Wait::Analysis(_)) if self.record.gates.answer(&wait.key()).is_some() => Some(wait.key()),
             _ => None,
@@ -171,10 +183,7 @@ impl Machine {
             if let Some(key) = undecided {
                 record.gates.learn(&key, None);
             }
-            if rejected {
-                record.delivery.forgive();
-                record.delivery.state = State::Pending;
-            }
+            record.rejected = None;
         });
         Ok(())
     }
@@ -189,6 +198,22 @@ impl Machine {
             Ok(passage) => format!("promoted past: {}", passage.words),
             Err(_) => "promoted: goes on".to_owned(),
         };
+        if self.record.rejected.is_some() {
+            self.transition(order.actor.clone(), order.why(&why), |record| {
+                record.hold = None;
+                record.rejected = None;
+            });
+            self.record.delivery.waived = true;
+            return Ok(());
+        }
+        if self.record.delivery.state == State::Late && self.record.ahead.is_some() {
+            self.transition(order.actor.clone(), order.why(&why), |record| {
+                record.hold = None;
+                record.delivery.forgive();
+                record.go_on();
+            });
+            return Ok(());
+        }
         let Record { delivery, stage, hold, gates, .. } = &mut self.record;
         *hold = None;
         match (gate.map(|passage| passage.what), stage) {
@@ -212,16 +237,16 @@ impl Machine {
 
     /// What `promote` would go past, or why there is nothing.
     fn gate(&self) -> Result<Passage, Refusal> {
-        let Record { stage, delivery, waited, .. } = &self.record;
+        let Record { stage, delivery, waited, rejected, .. } = &self.record;
         let start = matches!(stage, Stage::Start { .. });
         let fleet = |words| Ok(Passage { words, what: What::Fleet });
+        if let Some(rejected) = rejected {
+            return fleet(rejected.words.clone());
+        }
         match delivery.state {
-            State::Rejected => {
-                return fleet(delivery.rejection().map_or("a rejection".to_owned(), super::Nack::words));
-            }
             State::Late if !start => return fleet(delivery.awaited(&self.spec.convergence)),
             State::Pending if !start => return Err(Refusal::NoGate(delivery.awaited(&self.spec.convergence))),
-            State::Done | State::Late | State::Pending => {}
+            State::Done | State::Late | State::Pending | State::Rejected => {}
         }
         let pause = |words| Ok(Passage { words, what: What::Stage });
         let own = match (stage, &self.spec.strategy) {
@@ -264,7 +289,7 @@ impl Machine {
     }
 
     fn promote_full(&mut self, order: &Order) -> Result<(), Refusal> {
-        let to = self.under_way()?;
+        let to = self.stopped_before().map_or_else(|| self.under_way(), Ok)?;
         if matches!(self.record.stage, Stage::Moving { .. }) && self.wait().is_none() {
             return Err(Refusal::AtTheEnd(to));
         }
@@ -277,7 +302,9 @@ impl Machine {
     }
 
     fn retry(&mut self, order: &Order) -> Result<(), Refusal> {
-        let Stage::Aborted { to, .. } = &self.record.stage else { return Err(Refusal::NotAborted) };
+        let (Stage::Aborted { to, .. } | Stage::Stopped { to, .. }) = &self.record.stage else {
+            return Err(Refusal::NotAborted);
+        };
         let to = Arc::clone(to);
         let word = order.why("tried again: the target");
         self.start(to, order.actor.clone(), &word, false);

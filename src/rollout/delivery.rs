@@ -12,17 +12,22 @@ use super::record::millis;
 use super::words::{names, span};
 use crate::spec::Convergence;
 
+/// How long canary nodes must have a change, stay connected and not reject it, before the others get it. What a proxy
+/// dies of or rejects late shows within it: Envoy warms clusters and listeners for seconds after it acknowledged.
+pub(super) const SETTLE: Duration = Duration::from_secs(10);
+
 /// How many missing nodes and rejections are kept: enough to name in a message, few enough to write down each time.
 pub(super) const NAMED: usize = 10;
 
-/// How the fleet stands on the traffic of one generation.
+/// How the fleet stands on the traffic of one generation. While [`super::Machine::ahead`] says that canary nodes are
+/// ahead, the fleet is those nodes alone: the others have nothing new.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence {
     /// The traffic it is about: [`super::Machine::generation`] when it was published.
     pub generation: u64,
     /// How many nodes should have it.
     pub nodes: usize,
-    /// How many of them have acknowledged it.
+    /// How many of them have acknowledged it; of canary nodes that are ahead only those that are connected count.
     pub converged: usize,
     /// The node that acknowledged last, or that everybody waits for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -68,7 +73,7 @@ pub(super) enum State {
     Pending,
     /// Not in time; it is waited for all the same.
     Late,
-    /// Rejected, and it waits for somebody to decide.
+    /// The way back from what was rejected was rejected too.
     Rejected,
     /// The fleet has it, or it was decided to go on without those who do not.
     Done,
@@ -93,11 +98,24 @@ pub(super) struct Delivery {
     /// Nodes whose rejection somebody has decided to live with.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub(super) pardoned: BTreeSet<String>,
+    /// Whether pardoned nodes are not waited for either.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) waived: bool,
+    /// To the canary nodes, ahead of the others.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) ahead: bool,
+    /// How long all canary nodes have had it.
+    #[serde(default, with = "millis", skip_serializing_if = "Duration::is_zero")]
+    pub(super) settled: Duration,
 }
 
 impl Delivery {
     /// Lets time pass. `held` says that a person stops the rollout, which is no lack of progress.
     pub(super) fn pass(&mut self, time: Duration, held: bool) {
+        if self.settling() {
+            self.settled += time;
+            return;
+        }
         if self.state != State::Done {
             self.waited += time;
         }
@@ -110,17 +128,24 @@ impl Delivery {
     pub(super) fn learn(&mut self, mut evidence: Evidence) {
         evidence.missing.truncate(NAMED);
         evidence.nacks.truncate(NAMED);
+        let nodes = self.evidence.as_ref().map_or(0, |before| before.nodes);
+        if evidence.nodes < nodes {
+            self.settled = Duration::ZERO;
+        }
         if evidence.converged > self.evidence.as_ref().map_or(0, |before| before.converged) {
             self.idle = Duration::ZERO;
         }
         self.evidence = Some(evidence);
+        if !self.settling() {
+            self.settled = Duration::ZERO;
+        }
     }
 
     /// The same traffic serves another purpose: what was not done is waited for afresh.
     pub(super) fn restart(&mut self) {
         if self.state != State::Done {
             let evidence = self.evidence.take();
-            *self = Self { evidence, ..Self::default() };
+            *self = Self { evidence, ahead: self.ahead, ..Self::default() };
         }
     }
 
@@ -140,9 +165,25 @@ impl Delivery {
         self.state == State::Done
     }
 
-    /// Whether enough of the fleet has it. A fleet of nobody has everything, unless somebody is expected.
+    /// Whether all canary nodes have it, and there is one.
+    pub(super) fn settling(&self) -> bool {
+        self.ahead && self.counts().is_some_and(|(nodes, converged)| nodes > 0 && converged >= nodes)
+    }
+
+    /// How many are waited for, and how many of them have it.
+    fn counts(&self) -> Option<(usize, usize)> {
+        let Evidence { nodes, converged, nacks, .. } = self.evidence.as_ref()?;
+        let waived = nacks.iter().filter(|nack| self.waived && self.pardoned.contains(&nack.node)).count();
+        Some((nodes.saturating_sub(waived), *converged))
+    }
+
+    /// Whether enough of the fleet has it. A fleet of nobody has everything, unless somebody is expected. What canary
+    /// nodes have does not end the delivery.
     pub(super) fn reached(&self, convergence: &Convergence) -> bool {
-        let Some(Evidence { nodes, converged, .. }) = self.evidence else { return false };
+        if self.ahead {
+            return false;
+        }
+        let Some((nodes, converged)) = self.counts() else { return false };
         match convergence.expected_nodes {
             None => nodes == 0 || converged >= convergence.quorum.of(nodes),
             Some(expected) => {
@@ -163,6 +204,9 @@ impl Delivery {
         let Some(Evidence { nodes, converged, missing, .. }) = &self.evidence else {
             return "waiting for word of the fleet".to_owned();
         };
+        if self.ahead {
+            return self.awaited_ahead(*nodes, *converged, missing);
+        }
         if let Some(expected) = convergence.expected_nodes.filter(|expected| *nodes < *expected as usize) {
             return format!("waiting for proxies: {nodes} of {expected} expected are connected");
         }
@@ -175,6 +219,23 @@ impl Delivery {
         format!("waiting for {behind} of {nodes} nodes{colon}{who}")
     }
 
+    fn awaited_ahead(&self, nodes: usize, converged: usize, missing: &[String]) -> String {
+        if nodes == 0 {
+            return "no canary node is connected".to_owned();
+        }
+        if self.settling() {
+            let follow = match SETTLE.saturating_sub(self.settled) {
+                Duration::ZERO => "the others follow".to_owned(),
+                left => format!("the others follow in {}", span(left)),
+            };
+            return format!("{}, {follow}", self.outcome());
+        }
+        let behind = nodes.saturating_sub(converged);
+        let who = names(missing, behind);
+        let colon = if who.is_empty() { "" } else { ": " };
+        format!("waiting for {behind} of {nodes} canary nodes{colon}{who}")
+    }
+
     /// How it came to be done.
     pub(super) fn outcome(&self) -> String {
         match &self.evidence {
@@ -182,7 +243,8 @@ impl Delivery {
             Some(Evidence { nodes: 0, .. }) => "no proxies are connected that could have it".to_owned(),
             Some(Evidence { nodes, converged, slowest, .. }) => {
                 let slowest = slowest.as_ref().map(|node| format!(", slowest {node}")).unwrap_or_default();
-                format!("{converged}/{nodes} nodes have it after {}{slowest}", span(self.waited))
+                let canary = if self.ahead { "canary " } else { "" };
+                format!("{converged}/{nodes} {canary}nodes have it after {}{slowest}", span(self.waited))
             }
         }
     }

@@ -65,10 +65,14 @@ impl Machine {
             });
         }
         if let Some(reason) = self.shortcut(&to, undone) {
+            let spec = Arc::clone(&self.spec);
             return self.transition(actor, format!("{word} is {to}: at once, {reason}{superseded}"), |record| {
                 record.hold = None;
                 record.gates.free = true;
                 record.stage = Stage::Moving { to };
+                // A way back has no canary nodes.
+                record.rejected = None;
+                record.traffic = traffic::of(&spec, record);
             });
         }
         let start = Stage::Start { to: Arc::clone(&to) };
@@ -160,7 +164,12 @@ impl Machine {
             }
             _ => {}
         }
-        if traffic::of(&self.spec, &self.record) != self.record.traffic {
+        let rejected = self.record.rejected.as_ref().map(|rejected| &rejected.traffic);
+        if rejected.is_some_and(|rejected| traffic::asked(&self.spec, &self.record) != *rejected) {
+            let why = "the file's versions or steps changed: what was rejected is tried anew".to_owned();
+            self.transition(Actor::File, why, |record| record.rejected = None);
+        } else if traffic::served(&self.spec, &self.record) != (self.record.traffic.clone(), self.record.ahead.clone())
+        {
             self.transition(Actor::File, "the file's versions or steps changed".to_owned(), |_| {});
         }
     }

@@ -36,6 +36,9 @@ pub(super) enum Wait<'a> {
 
 /// What stands in the way now.
 pub(super) fn wait<'a>(spec: &'a Rollout, record: &Record, now: Duration) -> Option<Wait<'a>> {
+    if record.rejected.is_some() {
+        return None;
+    }
     owed(spec, record).or_else(|| before(spec, record, now, &advance::goal(spec, record, now)?.0))
 }
 

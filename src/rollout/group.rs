@@ -13,7 +13,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::advance;
-use super::delivery::State;
 use super::gates::Wait;
 use super::machine::{Input, Machine};
 use super::record::{Record, Stage};
@@ -108,7 +107,7 @@ impl Machine {
     /// Where it is, for its group.
     #[must_use]
     pub fn place(&self) -> Place {
-        let Record { stage, delivery, hold, gates, .. } = &self.record;
+        let Record { stage, hold, rejected, gates, .. } = &self.record;
         if let Stage::Aborted { why, .. } = stage {
             return Place::Aborted { at: gates.entered_at, why: why.clone() };
         }
@@ -125,7 +124,7 @@ impl Machine {
             (Stage::Preview { .. }, _) => (1, END),
             _ => (END, END),
         };
-        let free = hold.is_none() && delivery.state != State::Rejected;
+        let free = hold.is_none() && rejected.is_none();
         let alone = matches!(self.wait(), None | Some(Wait::Barrier(_)));
         let ready = free && alone && advance::goal(&self.spec, &self.record, self.now).is_some();
         Place::UnderWay { begun: gates.begun_at, entered, next, ready }

@@ -150,7 +150,7 @@ fn progress(spec: &Rollout, record: &Record) -> Progress {
     let Record { stage, waited, .. } = record;
     let phase = match stage {
         Stage::Weights => FlaggerPhase::Initialized,
-        Stage::Start { .. } => FlaggerPhase::Waiting,
+        Stage::Start { .. } | Stage::Stopped { .. } => FlaggerPhase::Waiting,
         Stage::Steps { .. } | Stage::Preview { .. } => FlaggerPhase::Progressing,
         Stage::Moving { to } if *to != record.stable => FlaggerPhase::Promoting,
         Stage::Stable => FlaggerPhase::Succeeded,

@@ -30,6 +30,12 @@ pub struct Entry {
     pub from: Standing,
     /// How it stands now.
     pub to: Standing,
+    /// The version to go back to. Empty in entries of releases that did not write it.
+    #[serde(default)]
+    pub stable: Arc<str>,
+    /// The version that is to be stable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<Arc<str>>,
     /// Who made it so.
     pub actor: Actor,
     /// Why, in words.

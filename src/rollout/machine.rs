@@ -11,7 +11,7 @@ use super::advance;
 use super::ask::{Answer, Barrier};
 use super::blue_green::{self, Gate};
 use super::canary::{self, Progress};
-use super::delivery::{Evidence, State};
+use super::delivery::{Delivery, Evidence, SETTLE, State};
 use super::gates::{self, Wait};
 use super::journal::{Actor, Entry, Figures, Standing};
 use super::record::{Record, RecordError, Stage};
@@ -62,12 +62,7 @@ impl Machine {
     #[must_use]
     pub fn first_seen(now: Duration, spec: Arc<Rollout>) -> (Self, Vec<Entry>) {
         let now = whole_millis(now);
-        let target = match &spec.strategy {
-            Strategy::Weights(split) => heaviest(split.0.iter().map(|(name, weight)| (name, *weight))),
-            Strategy::Canary(_) | Strategy::BlueGreen(_) => spec.target.clone(),
-        };
-        let first = || spec.versions.first().map(|version| Arc::clone(&version.name));
-        let stable = target.or_else(first).unwrap_or_default();
+        let stable = wished(&spec);
         let (stage, why) = match &spec.strategy {
             Strategy::Weights(_) => (Stage::Weights, "seen for the first time: the file is the split".to_owned()),
             _ => (Stage::Stable, format!("seen for the first time: the file's target {stable} is taken as stable")),
@@ -76,6 +71,11 @@ impl Machine {
         let mut record = Record::new(now, Arc::clone(&spec.name), stable, stage, traffic);
         record.target.clone_from(&spec.target);
         record.traffic = traffic::of(&spec, &record);
+        Self::begun(now, record, spec, why)
+    }
+
+    /// The first transition of a new record.
+    pub(super) fn begun(now: Duration, record: Record, spec: Arc<Rollout>, why: String) -> (Self, Vec<Entry>) {
         let mut machine = Self::new(now, record, spec);
         machine.standing.at = "not known".into();
         machine.transition(Actor::Engine, why, |_| {});
@@ -109,6 +109,12 @@ impl Machine {
         &self.record.traffic
     }
 
+    /// What canary nodes are to be served in place of [`Self::traffic`], while they are ahead of the others.
+    #[must_use]
+    pub fn ahead(&self) -> Option<&Traffic> {
+        self.record.ahead.as_ref()
+    }
+
     /// Counts changes of the traffic; evidence names the generation it is about.
     #[must_use]
     pub fn generation(&self) -> u64 {
@@ -124,7 +130,7 @@ impl Machine {
     /// Whether nothing is under way and nothing waited for: only an edit or a command moves it.
     #[must_use]
     pub fn is_at_rest(&self) -> bool {
-        matches!(self.record.stage, Stage::Weights | Stage::Stable | Stage::Aborted { .. })
+        matches!(self.record.stage, Stage::Weights | Stage::Stable | Stage::Aborted { .. } | Stage::Stopped { .. })
             && self.record.delivery.is_done()
     }
 
@@ -174,29 +180,40 @@ impl Machine {
     /// The one way in which anything changes.
     pub(super) fn transition(&mut self, actor: Actor, mut why: String, change: impl FnOnce(&mut Record)) {
         let record = &mut self.record;
-        let stage = record.stage.clone();
-        let was_rising = record.rising().cloned();
+        let before = record.clone();
         let figures = record.delivery.evidence.as_ref().map(|evidence| Figures {
             converged: evidence.converged,
             nodes: evidence.nodes,
             waited: record.delivery.waited,
         });
         change(record);
-        if record.stage != stage {
+        if record.stage != before.stage {
             record.waited = Duration::ZERO;
             record.delivery.restart();
-            let goes_on = was_rising.is_some() && record.rising() == was_rising.as_ref();
+            let goes_on = before.rising().is_some() && record.rising() == before.rising();
             record.gates.enter(record.sequence + 1, self.now, goes_on);
-            if was_rising.is_none() {
+            if before.rising().is_none() {
                 // What was rejected before a rollout began is not its doing.
                 record.delivery.forgive();
             }
         }
-        let traffic = traffic::of(&self.spec, record);
-        if traffic != record.traffic {
-            record.traffic = traffic;
+        if record.stage != before.stage || record.rising().is_none() {
+            record.rejected = None;
+        }
+        (record.traffic, record.ahead) = traffic::served(&self.spec, record);
+        if (&record.traffic, &record.ahead) != (&before.traffic, &before.ahead) {
             record.generation += 1;
-            record.delivery = super::delivery::Delivery::default();
+            record.delivery = Delivery { ahead: record.ahead.is_some(), ..Delivery::default() };
+            if record.rejected.is_none() && record.asked() == before.asked() {
+                record.delivery.pardoned.clone_from(before.pardoned());
+                record.delivery.waived = before.delivery.waived;
+            }
+            if before.delivery.is_done() && before.delivery.rejection().is_none() {
+                record.good = Some(before.traffic.clone());
+            }
+        }
+        if record.rising() != before.rising() {
+            record.good = None;
         }
         record.sequence += 1;
         let wait = gates::wait(&self.spec, record, self.now);
@@ -217,17 +234,22 @@ impl Machine {
             revision: record.revision,
             from: to,
             to: self.standing.clone(),
+            stable: Arc::clone(&record.stable),
+            target: record.target().cloned(),
             actor,
             why,
             figures,
         };
-        let ended = was_rising.is_some() && record.rising().is_none();
+        let ended = before.rising().is_some() && record.rising().is_none();
         self.notify(&mut entry, ended);
         self.journal.push(entry);
     }
 
     /// Looks at how the traffic fares on the fleet. Works in every stage: a pause never blinds.
     fn watch(&mut self) {
+        if self.record.rejected.is_some() {
+            return self.watch_return();
+        }
         let convergence = &self.spec.convergence;
         let rising = self.record.rising().is_some();
         let delivery = &mut self.record.delivery;
@@ -235,15 +257,13 @@ impl Machine {
             let words = nack.words();
             match convergence.on_nack {
                 OnNack::Abort => return self.abort(Actor::Engine, words),
-                OnNack::Pause if delivery.state == State::Rejected => return,
-                OnNack::Pause => {
-                    return self.transition(Actor::Engine, words, |record| record.delivery.state = State::Rejected);
-                }
+                OnNack::Pause => return self.take_back(words),
             }
         }
-        if matches!(delivery.state, State::Done | State::Rejected) {
+        if delivery.is_done() || self.watch_ahead() {
             return;
         }
+        let (convergence, delivery) = (&self.spec.convergence, &mut self.record.delivery);
         if delivery.reached(convergence) {
             delivery.finish();
             let outcome = delivery.outcome();
@@ -259,7 +279,7 @@ impl Machine {
                 OnTimeout::Abort => return self.abort(Actor::Engine, why),
                 OnTimeout::Continue => {
                     let why = format!("goes on though {why}");
-                    return self.transition(Actor::Engine, why, |record| record.delivery.finish());
+                    return self.transition(Actor::Engine, why, Record::go_on);
                 }
                 OnTimeout::Pause => {
                     self.transition(Actor::Engine, why, |record| record.delivery.state = State::Late);
@@ -277,22 +297,28 @@ impl Machine {
 
     /// Whether lack of progress counts, and was not told yet.
     fn can_get_stuck(&self) -> bool {
-        let Record { stage, delivery, hold, .. } = &self.record;
+        let Record { stage, delivery, hold, rejected, .. } = &self.record;
         let moves = matches!(stage, Stage::Steps { .. } | Stage::Preview { .. } | Stage::Moving { .. });
-        moves && hold.is_none() && !delivery.stuck && matches!(delivery.state, State::Pending | State::Late)
+        moves
+            && hold.is_none()
+            && rejected.is_none()
+            && !delivery.stuck
+            && !delivery.settling()
+            && matches!(delivery.state, State::Pending | State::Late)
     }
 
     /// All traffic back on the stable version, in one transition.
     pub(super) fn abort(&mut self, actor: Actor, why: String) {
         self.transition(actor, format!("aborted: {why}"), |record| {
             record.hold = None;
-            record.stage = Stage::Aborted { to: Arc::clone(record.heading()), why };
+            let to = Arc::clone(record.heading());
+            record.stage = if to == record.stable { Stage::Moving { to } } else { Stage::Aborted { to, why } };
         });
     }
 
     /// The stage that follows now, with the reason; `None` while something is waited for.
     pub(super) fn next(&self) -> Option<(Stage, String)> {
-        let stopped = self.record.hold.is_some() || self.record.delivery.state == State::Rejected;
+        let stopped = self.record.hold.is_some() || self.record.rejected.is_some();
         if stopped || self.wait().is_some() {
             return None;
         }
@@ -307,13 +333,16 @@ impl Machine {
     /// When something is due by itself, as wall time; `None` when only an input can move it.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Duration> {
-        let Record { stage, delivery, waited, hold, .. } = &self.record;
+        let Record { stage, delivery, waited, hold, rejected, .. } = &self.record;
         let convergence = &self.spec.convergence;
-        let timeout = (self.record.rising().is_some() && delivery.state == State::Pending)
+        let settle = (delivery.settling() && hold.is_none()).then(|| SETTLE.saturating_sub(delivery.settled));
+        let settles = delivery.ahead && (settle.is_some() || hold.is_some());
+        let times_out = self.record.rising().is_some() && rejected.is_none() && !settles;
+        let timeout = (times_out && delivery.state == State::Pending)
             .then(|| convergence.timeout.saturating_sub(delivery.waited));
         let stuck = self.can_get_stuck().then(|| self.spec.progress_deadline.saturating_sub(delivery.idle));
         let gate = match (stage, &self.spec.strategy) {
-            _ if hold.is_some() || !delivery.is_done() => None,
+            _ if hold.is_some() || rejected.is_some() || !delivery.is_done() => None,
             (Stage::Steps { entered, passed, .. }, Strategy::Canary(canary)) => {
                 let step = entered.checked_sub(1).and_then(|index| canary.steps.get(index));
                 match step.map(|step| canary::progress(step, *waited, *passed)) {
@@ -330,7 +359,7 @@ impl Machine {
             _ => None,
         };
         let asks = gates::left(&self.spec, &self.record, self.now);
-        let left = [timeout, stuck, gate, asks].into_iter().flatten().min()?;
+        let left = [settle, timeout, stuck, gate, asks].into_iter().flatten().min()?;
         Some(self.now + whole_millis(left + Duration::from_nanos(999_999)))
     }
 }
@@ -338,6 +367,16 @@ impl Machine {
 /// Records keep whole milliseconds, so no finer time may have an effect.
 pub(super) fn whole_millis(time: Duration) -> Duration {
     Duration::new(time.as_secs(), time.subsec_millis() * 1_000_000)
+}
+
+/// The version that the file wants to carry the traffic, or most of it.
+pub(super) fn wished(spec: &Rollout) -> Arc<str> {
+    let target = match &spec.strategy {
+        Strategy::Weights(split) => heaviest(split.0.iter().map(|(name, weight)| (name, *weight))),
+        Strategy::Canary(_) | Strategy::BlueGreen(_) => spec.target.clone(),
+    };
+    let first = || spec.versions.first().map(|version| Arc::clone(&version.name));
+    target.or_else(first).unwrap_or_default()
 }
 
 /// The version with the largest weight; of equals the first.

@@ -7,6 +7,7 @@
 use crate::spec::{Rollout, Split, Strategy};
 
 mod advance;
+mod ahead;
 mod ask;
 mod blue_green;
 mod canary;
@@ -20,8 +21,10 @@ mod journal;
 pub mod load;
 mod machine;
 mod record;
+mod rejection;
 pub mod simulate;
 mod status;
+mod stopped;
 mod traffic;
 mod words;
 

@@ -4,6 +4,7 @@
 //! waited is kept as time accumulated up to the last input, never as an instant to wait for: a process that was down, or
 //! a clock that jumps, can lengthen a pause but not cut it short.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,13 +48,23 @@ pub struct Record {
     pub(super) since: Duration,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) hold: Option<Hold>,
-    /// Counts changes of `traffic`, from 1.
+    /// Counts changes of `traffic` and `ahead`, from 1.
     pub(super) generation: u64,
-    /// What was last served.
+    /// What was last served: to everybody, but for canary nodes while they are ahead.
     pub(super) traffic: Traffic,
+    /// What canary nodes are served while they are ahead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) ahead: Option<Traffic>,
     pub(super) delivery: Delivery,
     #[serde(default)]
     pub(super) gates: Gates,
+    /// The last traffic that the fleet had of the rollout under way, before what it asks for now. `None`: all of it on
+    /// the stable version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) good: Option<Traffic>,
+    /// What a proxy rejected, until somebody decides. The traffic is back on `good`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) rejected: Option<Rejected>,
     /// The versions that became stable, oldest first.
     pub(super) history: Vec<Past>,
 }
@@ -86,6 +97,19 @@ pub(super) enum Stage {
     Moving { to: Arc<str> },
     /// All traffic back on the stable version, though the file asks for another.
     Aborted { to: Arc<str>, why: String },
+    /// How it came to the split in force is not known, so nothing moves until somebody decides.
+    Stopped { to: Arc<str>, why: String },
+}
+
+/// Held because a proxy rejected what the rollout asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Rejected {
+    /// What was asked for.
+    pub(super) traffic: Traffic,
+    /// Who rejected what, and why.
+    pub(super) words: String,
+    /// Nodes whose rejection is no reason to stop once somebody has decided to go on.
+    pub(super) nodes: BTreeSet<String>,
 }
 
 /// Stopped by a command.
@@ -140,8 +164,11 @@ impl Record {
             hold: None,
             generation: 1,
             traffic,
+            ahead: None,
             delivery: Delivery::default(),
             gates: Gates::default(),
+            good: None,
+            rejected: None,
         }
     }
 
@@ -155,6 +182,12 @@ impl Record {
     #[must_use]
     pub fn traffic(&self) -> &Traffic {
         &self.traffic
+    }
+
+    /// What canary nodes were served while they were ahead.
+    #[must_use]
+    pub fn ahead(&self) -> Option<&Traffic> {
+        self.ahead.as_ref()
     }
 
     /// Whether `spec` can be gone on with from here.
@@ -175,9 +208,11 @@ impl Record {
         Ok(())
     }
 
-    /// Lets time pass. A preview counts from when the fleet has it; what is `over` does not count any more.
+    /// Lets time pass. A preview counts from when the fleet has it; what is `over` does not count any more, nor what was
+    /// rejected.
     pub(super) fn pass(&mut self, time: Duration, over: bool) {
-        if !over && (!matches!(self.stage, Stage::Preview { .. }) || self.delivery.is_done()) {
+        let counts = !matches!(self.stage, Stage::Preview { .. }) || self.delivery.is_done();
+        if !over && counts && self.rejected.is_none() {
             self.waited += time;
         }
         self.delivery.pass(time, self.hold.is_some());
@@ -191,8 +226,14 @@ impl Record {
             | Stage::Steps { to, .. }
             | Stage::Preview { to, .. }
             | Stage::Moving { to }
-            | Stage::Aborted { to, .. } => to,
+            | Stage::Aborted { to, .. }
+            | Stage::Stopped { to, .. } => to,
         }
+    }
+
+    /// What is to be stable: the file's target, or what `undo` put in its place.
+    pub(super) fn target(&self) -> Option<&Arc<str>> {
+        self.undo.as_ref().or(self.target.as_ref()).filter(|_| self.stage != Stage::Weights)
     }
 
     /// The version under way to take the stable one's place.
@@ -200,13 +241,34 @@ impl Record {
         match &self.stage {
             Stage::Start { to } | Stage::Steps { to, .. } | Stage::Preview { to, .. } => Some(to),
             Stage::Moving { to } if *to != self.stable => Some(to),
-            Stage::Weights | Stage::Stable | Stage::Moving { .. } | Stage::Aborted { .. } => None,
+            Stage::Weights | Stage::Stable | Stage::Moving { .. } | Stage::Aborted { .. } | Stage::Stopped { .. } => {
+                None
+            }
         }
     }
 
-    /// The share of a version in the split in force, in parts of [`TOTAL_WEIGHT`].
+    /// What was last asked for, whether the fleet has it or not.
+    pub(super) fn asked(&self) -> &Traffic {
+        let rejected = self.rejected.as_ref().map(|rejected| &rejected.traffic);
+        rejected.or(self.ahead.as_ref()).unwrap_or(&self.traffic)
+    }
+
+    /// Nodes whose rejection of what was asked for somebody has decided to live with.
+    pub(super) fn pardoned(&self) -> &BTreeSet<String> {
+        self.rejected.as_ref().map_or(&self.delivery.pardoned, |rejected| &rejected.nodes)
+    }
+
+    /// The share of a version in the split asked for, in parts of [`TOTAL_WEIGHT`].
     pub(super) fn weight(&self, version: &str) -> u32 {
-        self.traffic.split.0.iter().find(|(name, _)| **name == *version).map_or(0, |(_, weight)| *weight)
+        self.asked().split.0.iter().find(|(name, _)| **name == *version).map_or(0, |(_, weight)| *weight)
+    }
+
+    /// What is under way to the fleet is there, or is taken to be. After the canary nodes the others follow.
+    pub(super) fn go_on(&mut self) {
+        match self.ahead.take() {
+            Some(ahead) => self.traffic = ahead,
+            None => self.delivery.finish(),
+        }
     }
 
     /// Goes over to `stage`. The version that all traffic has moved to becomes the stable one.

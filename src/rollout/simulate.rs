@@ -28,6 +28,8 @@ pub struct Setting {
     pub nodes: usize,
     /// How long they take to acknowledge, of which whole milliseconds count.
     pub latency: Duration,
+    /// How many of them are canary nodes, where the rollout has such. None of these is silent or rejects a step.
+    pub canary_nodes: usize,
     /// How many of them never answer once the rollout has begun.
     pub silent: usize,
     /// A proxy that rejects what the step of this index (from 1) brings. The move of all traffic after a canary's last
@@ -49,6 +51,7 @@ impl Default for Setting {
         let latency = Duration::from_secs(1);
         Self {
             nodes: 10,
+            canary_nodes: 1,
             latency,
             silent: 0,
             nack: None,
@@ -192,7 +195,8 @@ fn said(question: &Question, setting: &Setting) -> Option<Answer> {
 
 /// Whether only a person would move it, or is asked to; `due` is when anything else comes.
 fn waits(machine: &Machine, due: Option<Duration>) -> bool {
-    due.is_none() || matches!(machine.record.delivery.state, State::Late | State::Rejected)
+    let record = &machine.record;
+    due.is_none() || record.rejected.is_some() || record.delivery.state == State::Late
 }
 
 fn promote(machine: &mut Machine, now: Duration) -> Result<Vec<Entry>, Refusal> {
@@ -211,18 +215,21 @@ fn row(entry: &Entry, start: Duration) -> Row {
 
 /// Everybody has it, but for the silent ones and the one that rejects this step.
 fn evidence(machine: &Machine, setting: &Setting) -> Evidence {
-    let at = position(machine);
+    let ahead = machine.ahead().is_some();
+    // The way back is taken by everybody.
+    let at = position(machine).filter(|_| machine.record.rejected.is_none() && !ahead);
+    let (nodes, mute) = if ahead { (setting.canary_nodes, 0) } else { (setting.nodes, setting.silent) };
     let nack = setting.nack.as_ref().filter(|(_, step)| Some(*step) == at).map(|(node, _)| Nack {
         node: node.clone(),
         ty: "RDS".to_owned(),
         resources: Vec::new(),
         error: "simulated rejection".to_owned(),
     });
-    let silent = (1..=setting.silent).take(NAMED).map(|index| format!("silent-{index}"));
+    let silent = (1..=mute).take(NAMED).map(|index| format!("silent-{index}"));
     Evidence {
         generation: machine.generation(),
-        nodes: setting.nodes,
-        converged: setting.nodes.saturating_sub(setting.silent + usize::from(nack.is_some())),
+        nodes,
+        converged: nodes.saturating_sub(mute + usize::from(nack.is_some())),
         slowest: None,
         missing: nack.iter().map(|nack| nack.node.clone()).chain(silent).collect(),
         nacks: nack.into_iter().collect(),

@@ -12,7 +12,7 @@ use super::gates;
 use super::journal::Standing;
 use super::machine::Machine;
 use super::record::{Record, Stage, millis};
-use super::words::span;
+use super::words::{shares, span};
 use crate::spec::{Rollout, Split, Step, Strategy};
 
 /// The phases of Argo Rollouts.
@@ -57,7 +57,10 @@ pub struct Status {
     pub step: Option<StepStatus>,
     /// The split asked of the fleet.
     pub weights: Split,
-    /// How the fleet stands on it, as far as it is known.
+    /// The split asked of canary nodes, while they are ahead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ahead: Option<Split>,
+    /// How the fleet stands on it, as far as it is known; while canary nodes are ahead, how they do.
     pub convergence: Option<ConvergenceStatus>,
 }
 
@@ -104,7 +107,7 @@ impl Machine {
             message: message(&self.spec, &record, now),
             since: record.since,
             stable: (!weights).then(|| Arc::clone(&record.stable)),
-            target: record.undo.clone().or_else(|| record.target.clone()).filter(|_| !weights),
+            target: record.target().cloned(),
             undone: record.undo.is_some(),
             revision: record.revision,
             sequence: record.sequence,
@@ -118,6 +121,7 @@ impl Machine {
                 slowest: evidence.slowest,
                 waited: record.delivery.waited,
             }),
+            ahead: record.ahead.map(|ahead| ahead.split),
             weights: record.traffic.split,
             name: record.name,
         }
@@ -138,8 +142,14 @@ pub(super) fn standing(spec: &Rollout, record: &Record, now: Duration) -> Standi
         (Stage::Moving { to }, _) if *to == record.stable => format!("back to {to}"),
         (Stage::Moving { to }, _) => format!("all to {to}"),
         (Stage::Aborted { to, .. }, _) => format!("{to} aborted"),
+        (Stage::Stopped { .. }, _) => "stopped".to_owned(),
     };
-    Standing { phase: phase(spec, record, now), at, weights: record.traffic.split.clone() }
+    let suffix = match (&record.rejected, &record.ahead) {
+        (Some(_), _) => ", rejected",
+        (None, Some(_)) => ", canary nodes first",
+        (None, None) => "",
+    };
+    Standing { phase: phase(spec, record, now), at: at + suffix, weights: record.traffic.split.clone() }
 }
 
 /// Index from 1, count, and the step a canary is at; index 0 without a step before the first.
@@ -157,12 +167,12 @@ fn step<'a>(spec: &'a Rollout, record: &Record) -> Option<(usize, usize, Option<
 fn phase(spec: &Rollout, record: &Record, now: Duration) -> Phase {
     let delivery = &record.delivery;
     match &record.stage {
-        Stage::Aborted { .. } => Phase::Degraded,
+        Stage::Aborted { .. } | Stage::Stopped { .. } => Phase::Degraded,
         Stage::Stable => Phase::Healthy,
         Stage::Weights if delivery.is_done() => Phase::Healthy,
         Stage::Weights => Phase::Progressing,
         _ if delivery.stuck => Phase::Degraded,
-        _ if record.hold.is_some() || matches!(delivery.state, State::Late | State::Rejected) => Phase::Paused,
+        _ if record.hold.is_some() || record.rejected.is_some() || delivery.state == State::Late => Phase::Paused,
         _ => gates::wait(spec, record, now).map_or_else(|| own_phase(spec, record, now), |wait| wait.phase(record)),
     }
 }
@@ -196,6 +206,18 @@ fn message(spec: &Rollout, record: &Record, now: Duration) -> String {
             let hint = target.map(|to| format!("; the file still names {to}: serin retry {name}, or edit target"));
             format!("aborted: {why}; all traffic on {}: {fleet}{}", record.stable, hint.unwrap_or_default())
         }
+        Stage::Stopped { to, why } => {
+            let (split, stable) = (shares(&record.traffic.split), &record.stable);
+            let hint = if to == stable {
+                format!("serin retry {name} puts all on {to}")
+            } else {
+                format!(
+                    "serin abort {name} puts all on {stable}, serin promote {name} --full all on {to}, serin retry \
+                     {name} goes to {to} from the first step"
+                )
+            };
+            format!("stopped: {why}; {split} stays in force: {fleet}; {hint}")
+        }
         Stage::Start { .. } | Stage::Steps { .. } | Stage::Preview { .. } | Stage::Moving { .. } => {
             under_way(spec, record, now, fleet)
         }
@@ -212,9 +234,12 @@ fn message(spec: &Rollout, record: &Record, now: Duration) -> String {
 /// What a rollout under way waits for.
 fn under_way(spec: &Rollout, record: &Record, now: Duration, fleet: String) -> String {
     let name = &record.name;
+    if let Some(rejected) = &record.rejected {
+        let split = shares(&record.traffic.split);
+        return format!("{}; the fleet is back on {split}: {fleet}; serin resume {name} tries again", rejected.words);
+    }
     let start = matches!(record.stage, Stage::Start { .. });
-    let waits = if start { record.delivery.state == State::Rejected } else { !record.delivery.is_done() };
-    if waits {
+    if !start && !record.delivery.is_done() {
         return fleet;
     }
     if let Some(wait) = gates::wait(spec, record, now) {

@@ -10,6 +10,7 @@ use crate::spec::{
     Step, Strategy, StringMatch, Version,
 };
 
+mod ahead;
 mod blue_green;
 mod canary;
 mod commands;
@@ -18,7 +19,9 @@ mod edits;
 mod group;
 mod hooks;
 mod properties;
+mod rejection;
 mod simulation;
+mod stopped;
 mod windows;
 
 /// Wall time at which the tests begin.

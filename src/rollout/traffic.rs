@@ -9,22 +9,68 @@ use super::record::{Record, Stage};
 use super::{blue_green, canary};
 use crate::spec::{Rollout, Split, Strategy, TOTAL_WEIGHT, Traffic};
 
-/// What `record` asks for under `spec`.
-pub(super) fn of(spec: &Rollout, record: &Record) -> Traffic {
+/// What `record` wants served under `spec`: to everybody, and to the canary nodes where they are to be ahead.
+///
+/// Whatever leads to the version under way goes to them first, but for the way back. Meanwhile the others keep what they
+/// have, unless it leads to a version that is not under way any more: then all of theirs is on the stable one.
+pub(super) fn served(spec: &Rollout, record: &Record) -> (Traffic, Option<Traffic>) {
+    let wanted = of(spec, record);
     let stable = &record.stable;
-    let mut traffic = match (&record.stage, &spec.strategy) {
+    let resting = with_affinity(spec, Traffic::of(whole(spec, stable)));
+    let to = record.rising().filter(|_| spec.convergence.canary_nodes.is_some() && record.rejected.is_none());
+    let Some(to) = to.filter(|_| wanted != resting) else { return (wanted, None) };
+    let there = |name: &Arc<str>| has(spec, name) && (name == to || name == stable);
+    let others = kept(spec, &record.traffic, there).unwrap_or(resting);
+    if others == wanted { (wanted, None) } else { (others, Some(wanted)) }
+}
+
+/// What `record` has in force under `spec`: after a rejection that holds it, what the fleet had before.
+pub(super) fn of(spec: &Rollout, record: &Record) -> Traffic {
+    if record.rejected.is_none() {
+        return asked(spec, record);
+    }
+    let good = record.good.as_ref().and_then(|good| kept(spec, good, |name| has(spec, name)));
+    with_affinity(spec, good.unwrap_or_else(|| Traffic::of(whole(spec, &record.stable))))
+}
+
+/// What the stage of `record` asks for under `spec`.
+pub(super) fn asked(spec: &Rollout, record: &Record) -> Traffic {
+    let stable = &record.stable;
+    let traffic = match (&record.stage, &spec.strategy) {
         (Stage::Weights, Strategy::Weights(split)) => Traffic::of(split.clone()),
         (Stage::Steps { to, entered, .. }, Strategy::Canary(canary)) => {
             canary::traffic(spec, canary, stable, to, *entered)
         }
         (Stage::Preview { to, .. }, Strategy::BlueGreen(options)) => blue_green::traffic(spec, options, stable, to),
         (Stage::Moving { to }, _) => Traffic::of(whole(spec, to)),
+        (Stage::Stopped { .. }, _) => {
+            kept(spec, &record.traffic, |name| has(spec, name)).unwrap_or_else(|| Traffic::of(whole(spec, stable)))
+        }
         _ => Traffic::of(whole(spec, stable)),
     };
+    with_affinity(spec, traffic)
+}
+
+fn with_affinity(spec: &Rollout, mut traffic: Traffic) -> Traffic {
     if let Strategy::Canary(canary) = &spec.strategy {
         traffic.affinity.clone_from(&canary.affinity);
     }
     traffic
+}
+
+fn has(spec: &Rollout, version: &Arc<str>) -> bool {
+    spec.versions.iter().any(|known| known.name == *version)
+}
+
+/// `traffic` with the file's versions, without what leads to others than those that are `there`; `None` if weight does.
+fn kept(spec: &Rollout, traffic: &Traffic, there: impl Fn(&Arc<str>) -> bool) -> Option<Traffic> {
+    let of = |name: &Arc<str>| traffic.split.0.iter().find(|(known, _)| known == name).map_or(0, |(_, weight)| *weight);
+    let weight = |name: &Arc<str>| if there(name) { of(name) } else { 0 };
+    let split: Vec<_> = spec.versions.iter().map(|v| (Arc::clone(&v.name), weight(&v.name))).collect();
+    let mut kept = Traffic { split: Split(split), ..traffic.clone() };
+    kept.header_routes.retain(|(_, version)| there(version));
+    kept.mirrors.retain(|(_, version)| there(version));
+    (kept.split.0.iter().map(|(_, weight)| weight).sum::<u32>() == TOTAL_WEIGHT).then_some(kept)
 }
 
 /// All of it on one version.

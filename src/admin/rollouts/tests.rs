@@ -34,6 +34,7 @@ fn status(name: &str) -> Status {
         sequence: 7,
         step: Some(StepStatus { index: 3, of: 5, words: "pause until promoted".to_owned() }),
         weights: split(2_529),
+        ahead: None,
         convergence: Some(ConvergenceStatus {
             converged: 47,
             nodes: 48,
@@ -52,6 +53,8 @@ fn entry(sequence: u64) -> Entry {
         revision: 2,
         from: standing(Phase::Progressing, "green step 2/5 setWeight 25.29", 2_529),
         to: standing(Phase::Paused, "green step 3/5 pause until promoted", 2_529),
+        stable: "blue".into(),
+        target: Some("green".into()),
         actor: Actor::Operator("ann".into()),
         why: "48/48 nodes have it after 1.8s".to_owned(),
         figures: Some(Figures { converged: 48, nodes: 48, waited: Duration::from_millis(1_800) }),

@@ -1,5 +1,5 @@
 use super::*;
-use crate::spec::{OnNack, OnTimeout, Quorum};
+use crate::spec::{OnTimeout, Quorum};
 
 /// At the first step, 10 % on green, nobody has it yet.
 fn under_way(edit: impl FnOnce(&mut Rollout)) -> Stage {
@@ -71,23 +71,6 @@ fn a_rejection_after_the_step_was_done_counts_too() {
     assert_eq!(step(&stage), Some(2));
     stage.nack("edge-3");
     assert_eq!(stage.phase(), Phase::Degraded);
-}
-
-#[test]
-fn a_held_rejection_waits_for_somebody() {
-    let mut stage = under_way(|spec| spec.convergence.on_nack = OnNack::Pause);
-    stage.nack("edge-3");
-    stage.wait(10_000);
-    assert_eq!((stage.phase(), stage.message().as_str()), (Phase::Paused, "edge-3 rejected RDS edge: unknown cluster"));
-    assert_eq!(stage.machine.next_deadline(), None);
-    let mut promoted = under_way(|spec| spec.convergence.on_nack = OnNack::Pause);
-    promoted.nack("edge-3");
-    promoted.order(Verb::Promote);
-    assert_eq!(step(&promoted), Some(2), "promote goes on without it");
-    stage.order(Verb::Resume);
-    assert_eq!(step(&stage), Some(1), "resume waits for it to follow");
-    stage.converge();
-    assert_eq!(step(&stage), Some(2));
 }
 
 #[test]

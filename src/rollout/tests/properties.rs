@@ -22,6 +22,8 @@ enum Event {
     /// To a question that was asked once.
     Late(usize, Answer),
     Barrier(bool),
+    /// The record is damaged.
+    Lost,
 }
 
 fn answer() -> impl Generator<Value = Answer> {
@@ -67,6 +69,7 @@ fn event() -> impl Generator<Value = Event> {
         8 => (0..3usize, answer()).prop_map(|(index, answer)| Event::Answer(index, answer)),
         1 => (0..100usize, answer()).prop_map(|(index, answer)| Event::Late(index, answer)),
         2 => any::<bool>().prop_map(Event::Barrier),
+        1 => Just(Event::Lost),
     ]
 }
 
@@ -97,11 +100,13 @@ pub(super) fn spec() -> impl Generator<Value = Rollout> {
         hooks,
         prop::bool::weighted(0.2),
         prop::bool::weighted(0.2),
+        any::<bool>(),
     )
-        .prop_map(|(strategy, timeout, nack, window, abort, hooks, group, night)| {
+        .prop_map(|(strategy, timeout, nack, window, abort, hooks, group, night, ahead)| {
             let mut spec = rollout("blue", strategy);
             spec.convergence.on_timeout = timeout;
             spec.convergence.on_nack = if nack { OnNack::Abort } else { OnNack::Pause };
+            spec.convergence.canary_nodes = ahead.then(Arc::default);
             spec.rollback_window = window;
             spec.progress_deadline_abort = abort;
             let named = hooks.iter().enumerate();
@@ -127,6 +132,12 @@ fn apply(stage: &mut Stage, event: &Event) {
             stage.evidence(missing);
         }
         Event::Nack => drop(stage.nack("edge-1")),
+        Event::Lost => {
+            let spec = Arc::new(stage.spec.clone());
+            let (machine, entries) = Machine::stopped(stage.now, spec, stage.entries.last(), "lost".to_owned());
+            stage.machine = machine;
+            stage.write(&entries);
+        }
         Event::Command(verb) => {
             // A refusal is an answer too.
             let _ = stage.command(*verb);
@@ -204,6 +215,7 @@ proptest! {
             let aborted = before.message.starts_with("aborted");
             let open = before.message.contains("until promoted");
             let pending = before.phase == Phase::Progressing && !before.message.contains("analysis");
+            let follow = before.message.contains("the others follow");
             apply(&mut stage, event);
             let target = before.target.clone().expect("target");
             let rose = stage.weight(&target) > split.0.iter().find(|(name, _)| *name == target).expect("entry").1;
@@ -212,10 +224,10 @@ proptest! {
                 Event::Answer(..) | Event::Late(..) | Event::Barrier(_) => !(held || aborted || open),
                 // These say themselves what is wanted now.
                 Event::Target(_) | Event::Steps(_) => true,
-                Event::Command(Verb::Pause | Verb::Abort) | Event::Nack => false,
+                Event::Command(Verb::Pause | Verb::Abort) | Event::Nack | Event::Lost => false,
                 Event::Command(_) => !pending || matches!(event, Event::Command(Verb::PromoteFull | Verb::Undo(_))) || held,
                 Event::Wait(_) => !(held || aborted || open)
-                    && (!pending || stage.spec.convergence.on_timeout != OnTimeout::Pause),
+                    && (!pending || follow || stage.spec.convergence.on_timeout != OnTimeout::Pause),
                 Event::Evidence(converged) => !(held || aborted || open) && *converged == 4,
             };
             let back = stage.status().stable == Some(target) && stage.phase() != Phase::Healthy;
@@ -239,7 +251,7 @@ proptest! {
                 Event::Command(Verb::Promote) => shut != "barrier" && shut != "window",
                 // It opens by itself.
                 Event::Wait(_) => shut == "window" && verdict(&stage.spec.promotion_windows, stage.now) == WindowVerdict::Open,
-                Event::Command(_) | Event::Evidence(_) | Event::Nack | Event::Late(..) => false,
+                Event::Command(_) | Event::Evidence(_) | Event::Nack | Event::Late(..) | Event::Lost => false,
                 Event::Barrier(open) => *open && shut == "barrier",
                 Event::Answer(index, answer) => {
                     let asked = asks.get(*index).is_some_and(|ask| ask.decision.contains(&shut));
@@ -292,7 +304,74 @@ proptest! {
             prop_assert_eq!(aborted.weight(&stable), TOTAL_WEIGHT);
             prop_assert!(aborted.machine.traffic().header_routes.is_empty());
             prop_assert!(aborted.machine.traffic().mirrors.is_empty());
-            prop_assert_eq!(aborted.phase(), Phase::Degraded);
+            let nowhere = aborted.status().target.is_some_and(|target| target == stable);
+            prop_assert!(aborted.phase() == Phase::Degraded || nowhere);
+        }
+    }
+
+    #[test]
+    fn what_a_rejection_leaves_in_force_was_acknowledged_before(
+        mut spec in spec(),
+        events in vec(prop_oneof![3 => event(), 1 => Just(Event::Nack)], 0..60),
+    ) {
+        spec.convergence.on_nack = OnNack::Pause;
+        if spec.convergence.on_timeout == OnTimeout::Continue {
+            spec.convergence.on_timeout = OnTimeout::Pause;
+        }
+        let mut stage = Stage::of(spec);
+        let mut acknowledged = vec![stage.machine.traffic().clone()];
+        for event in &events {
+            // What somebody goes on with is the last good one by their decision.
+            let decides = ["longer than", "the fleet is back on"].iter().any(|words| stage.message().contains(words));
+            if decides && matches!(event, Event::Command(Verb::Promote))
+                || matches!(event, Event::Steps(_) | Event::Lost)
+            {
+                continue;
+            }
+            if matches!(event, Event::Evidence(4)) {
+                acknowledged.push(stage.machine.traffic().clone());
+            }
+            apply(&mut stage, event);
+            let status = stage.status();
+            let held = status.message.contains("the fleet is back on");
+            prop_assert!(!held || status.phase == Phase::Paused);
+            prop_assert!(!held || acknowledged.contains(stage.machine.traffic()), "{}", status.message);
+        }
+    }
+
+    #[test]
+    fn nobody_gets_more_than_canary_nodes_have_kept(
+        steps in vec(step(), 1..6),
+        abort in any::<bool>(),
+        events in vec(event(), 0..60),
+    ) {
+        let mut spec = rollout("blue", canary(&steps));
+        spec.convergence.canary_nodes = Some(Arc::default());
+        spec.convergence.on_nack = if abort { OnNack::Abort } else { OnNack::Pause };
+        let mut stage = Stage::of(spec);
+        let mut kept: Option<(u64, Duration)> = None;
+        for event in &events {
+            let decides = ["longer than", "the fleet is back on"].iter().any(|words| stage.message().contains(words));
+            if decides && matches!(event, Event::Command(Verb::Promote)) {
+                continue;
+            }
+            let (generation, before) = (stage.machine.generation(), stage.status());
+            let ahead = stage.machine.ahead().cloned();
+            match event {
+                Event::Evidence(4) if ahead.is_some() => kept = kept.or(Some((generation, stage.now))),
+                Event::Evidence(_) | Event::Nack => kept = None,
+                _ => {}
+            }
+            apply(&mut stage, event);
+            let after = stage.status();
+            let target = after.target.expect("target");
+            let weight = |split: &Split| split.0.iter().find(|(name, _)| *name == target).expect("entry").1;
+            if weight(&after.weights) > weight(&before.weights) && before.stable.as_ref() != Some(&target) {
+                prop_assert_eq!(ahead.as_ref(), Some(stage.machine.traffic()));
+                let since = kept.filter(|(of, _)| *of == generation).map(|(_, since)| since);
+                prop_assert!(since.is_some_and(|since| since + secs(10) <= stage.now), "{:?}", event);
+            }
+            kept = kept.filter(|_| stage.machine.generation() == generation);
         }
     }
 

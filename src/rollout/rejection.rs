@@ -1,0 +1,37 @@
+//! A rejection that holds a rollout (`onNack: pause`): what was rejected is taken back until somebody decides.
+
+use super::delivery::{Nack, State};
+use super::journal::Actor;
+use super::machine::Machine;
+use super::record::Rejected;
+
+impl Machine {
+    /// Holds until somebody decides, with what the fleet had before in force: who boots now must not get what others
+    /// rejected.
+    pub(super) fn take_back(&mut self, words: String) {
+        let why = format!("{words}: back to what the fleet had");
+        self.transition(Actor::Engine, why, |record| {
+            record.delivery.forgive();
+            let (traffic, nodes) = (record.asked().clone(), record.delivery.pardoned.clone());
+            record.rejected = Some(Rejected { traffic, words, nodes });
+        });
+    }
+
+    /// How the way back fares. There is nowhere further back to go but by an abort.
+    pub(super) fn watch_return(&mut self) {
+        let delivery = &mut self.record.delivery;
+        match delivery.rejection().map(Nack::words) {
+            Some(_) if delivery.state == State::Rejected => {}
+            Some(words) => {
+                let why = format!("{words}: what the fleet had is rejected too");
+                self.transition(Actor::Engine, why, |record| record.delivery.state = State::Rejected);
+            }
+            None if !delivery.is_done() && delivery.reached(&self.spec.convergence) => {
+                delivery.finish();
+                let outcome = delivery.outcome();
+                self.transition(Actor::Engine, outcome, |_| {});
+            }
+            None => {}
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! A rejection that is held until somebody decides: `onNack: pause`.
+
+use super::*;
+use crate::spec::OnNack;
+
+/// Green has 10 %, the fleet has it; 50 % is on its way.
+fn at_half() -> Stage {
+    let steps = [Step::SetWeight(1_000), pause(60), Step::SetWeight(5_000), pause(60)];
+    let mut spec = rollout("blue", canary(&steps));
+    spec.convergence.on_nack = OnNack::Pause;
+    let mut stage = Stage::of(spec);
+    stage.target("green");
+    stage.converge();
+    stage.wait(60);
+    stage.transcript();
+    stage
+}
+
+const REJECTED: &str = "edge-3 rejected RDS edge: unknown cluster; the fleet is back on red 0 green 10 blue 90";
+
+#[test]
+fn the_fleet_goes_back_to_what_it_had_until_somebody_decides() {
+    let mut stage = at_half();
+    stage.nack("edge-3");
+    stage.restart();
+    assert_eq!(stage.machine.next_deadline(), None, "nothing comes by itself");
+    stage.wait(2);
+    stage.converge();
+    stage.wait(10_000);
+    assert_eq!(stage.phase(), Phase::Paused);
+    assert_eq!(stage.message(), format!("{REJECTED}: 3/3 nodes have it after 2s; serin resume checkout tries again"));
+    assert_eq!(stage.machine.next_deadline(), None);
+    stage.order(Verb::Resume);
+    stage.nack("edge-3");
+    assert_eq!((stage.phase(), stage.weight("green")), (Phase::Progressing, 5_000), "pardoned, and waited for");
+    stage.nack("edge-1");
+    stage.order(Verb::Abort);
+    assert_eq!(
+        stage.transcript(),
+        "\
+60s engine: edge-3 rejected RDS edge: unknown cluster: back to what the fleet had -> Paused, green step 3/4 setWeight 50, rejected, red 0 green 10 blue 90\n\
+62s engine: 3/3 nodes have it after 2s -> Paused, green step 3/4 setWeight 50, rejected, red 0 green 10 blue 90\n\
+10062s alice: resumed -> Progressing, green step 3/4 setWeight 50, red 0 green 50 blue 50\n\
+10062s engine: edge-1 rejected RDS edge: unknown cluster: back to what the fleet had -> Paused, green step 3/4 setWeight 50, rejected, red 0 green 10 blue 90\n\
+10062s alice: aborted: by command -> Degraded, green aborted, red 0 green 0 blue 100\n\
+"
+    );
+}
+
+#[test]
+fn before_anything_was_delivered_all_goes_back_to_the_stable_version() {
+    let mut stage = Stage::of({
+        let mut spec = rollout("blue", canary(&[Step::SetWeight(1_000), Step::Pause(None)]));
+        spec.convergence.on_nack = OnNack::Pause;
+        spec
+    });
+    stage.target("green");
+    stage.nack("edge-3");
+    assert_eq!((stage.phase(), stage.weight("blue")), (Phase::Paused, 10_000));
+    stage.order(Verb::Resume);
+    stage.converge();
+    stage.nack("edge-3");
+    assert_eq!(stage.weight("green"), 1_000, "pardoned for good");
+    stage.nack("edge-2");
+    assert_eq!(stage.weight("blue"), 10_000, "also after the step was done");
+    assert_eq!(stage.refused(Verb::Retry), "not aborted: retry starts an aborted rollout again");
+}
+
+#[test]
+fn promote_goes_on_without_the_one_that_rejected_it() {
+    let mut stage = at_half();
+    stage.nack("edge-3");
+    stage.order(Verb::Promote);
+    assert_eq!((stage.phase(), stage.weight("green")), (Phase::Progressing, 5_000));
+    assert_eq!(
+        stage.transcript().lines().last().expect("line"),
+        "60s alice: promoted past: edge-3 rejected RDS edge: unknown cluster -> Progressing, green step 3/4 setWeight 50, red 0 green 50 blue 50"
+    );
+    stage.restart();
+    stage.evidence(&["edge-2"]);
+    assert_eq!(stage.status().step.expect("step").index, 3, "the others are waited for");
+    stage.nack("edge-3");
+    assert_eq!(stage.status().step.expect("step").index, 4);
+}
+
+#[test]
+fn the_way_back_may_be_rejected_too() {
+    let mut stage = at_half();
+    stage.nack("edge-3");
+    stage.nack("edge-2");
+    stage.nack("edge-2");
+    stage.wait(10_000);
+    assert_eq!(
+        (stage.phase(), stage.message()),
+        (
+            Phase::Paused,
+            format!("{REJECTED}: edge-2 rejected RDS edge: unknown cluster; serin resume checkout tries again")
+        )
+    );
+    stage.converge();
+    assert!(stage.message().contains("10: 3/3 nodes have it") || stage.message().contains("90: 3/3 nodes have it"));
+    assert_eq!(stage.transcript().lines().count(), 3, "told once");
+    stage.order(Verb::Resume);
+    assert_eq!(stage.weight("green"), 5_000);
+}
+
+#[test]
+fn a_restart_is_no_edit_and_an_edit_of_the_step_tries_anew() {
+    let mut stage = at_half();
+    stage.nack("edge-3");
+    stage.restart();
+    assert!(stage.edit(|_| {}).is_empty());
+    assert_eq!(stage.weight("green"), 1_000);
+    let steps = [Step::SetWeight(1_000), pause(60), Step::SetWeight(4_000), pause(60)];
+    stage.edit(|spec| spec.strategy = canary(&steps));
+    assert_eq!((stage.phase(), stage.weight("green")), (Phase::Progressing, 4_000));
+}
+
+#[test]
+fn a_version_that_is_gone_is_not_gone_back_to() {
+    let mut stage = at_half();
+    stage.edit(|spec| spec.convergence.on_nack = OnNack::Pause);
+    stage.converge();
+    stage.target("red");
+    stage.nack("edge-3");
+    assert_eq!(stage.weight("blue"), 10_000, "green is superseded");
+    stage.edit(|spec| drop(spec.versions.remove(1)));
+    assert_eq!(stage.phase(), Phase::Progressing, "the versions of the file changed");
+    stage.nack("edge-3");
+    assert_eq!(stage.machine.traffic().split.0.len(), 2);
+    stage.target("blue");
+    assert_eq!((stage.weight("blue"), stage.status().message.contains("back on")), (10_000, false));
+}
+
+#[test]
+fn a_preview_that_changes_nothing_is_held_all_the_same() {
+    let mut spec = rollout("blue", Strategy::BlueGreen(BlueGreen::default()));
+    spec.convergence.on_nack = OnNack::Pause;
+    let mut stage = Stage::of(spec);
+    stage.target("green");
+    let switched = stage.nack("edge-3");
+    assert_eq!(stage.weight("blue"), 10_000, "{switched:?}");
+    assert_eq!(stage.phase(), Phase::Paused);
+    stage.order(Verb::Resume);
+    stage.converge();
+    stage.converge();
+    assert_eq!(stage.phase(), Phase::Healthy);
+}
