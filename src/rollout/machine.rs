@@ -336,9 +336,10 @@ impl Machine {
         let Record { stage, delivery, waited, hold, rejected, .. } = &self.record;
         let convergence = &self.spec.convergence;
         let settle = (delivery.settling() && hold.is_none()).then(|| SETTLE.saturating_sub(delivery.settled));
-        let waits = delivery.state == State::Pending && !(delivery.ahead && (settle.is_some() || hold.is_some()));
-        let timeout =
-            (self.record.rising().is_some() && waits).then(|| convergence.timeout.saturating_sub(delivery.waited));
+        let settles = delivery.ahead && (settle.is_some() || hold.is_some());
+        let times_out = self.record.rising().is_some() && rejected.is_none() && !settles;
+        let timeout = (times_out && delivery.state == State::Pending)
+            .then(|| convergence.timeout.saturating_sub(delivery.waited));
         let stuck = self.can_get_stuck().then(|| self.spec.progress_deadline.saturating_sub(delivery.idle));
         let gate = match (stage, &self.spec.strategy) {
             _ if hold.is_some() || rejected.is_some() || !delivery.is_done() => None,

@@ -23,6 +23,7 @@ fn the_fleet_goes_back_to_what_it_had_until_somebody_decides() {
     let mut stage = at_half();
     stage.nack("edge-3");
     stage.restart();
+    assert_eq!(stage.machine.next_deadline(), None, "nothing comes by itself");
     stage.wait(2);
     stage.converge();
     stage.wait(10_000);
