@@ -1,13 +1,15 @@
 //! serin: an Envoy control plane for progressive delivery.
 //!
-//! The layers, from the ground up: [`spec`] and [`xds`] (two halves that never meet), [`rollout`], [`translate`],
-//! [`fleet`] and [`reconcile`] are pure; [`source`], [`store`], [`server`] and [`admin`] do the I/O; [`app`] wires
-//! them and [`cli`] is what people type. The `architecture` test holds who may import whom.
+//! The layers, from the ground up: [`spec`] and [`xds`] (two halves that never meet), [`rollout`], [`analysis`],
+//! [`translate`], [`fleet`] and [`reconcile`] are pure; [`source`], [`store`], [`provider`], [`server`] and [`admin`] do
+//! the I/O; [`app`] wires them and [`cli`] is what people type. The `architecture` test holds who may import whom.
 
 pub mod admin;
+pub mod analysis;
 pub mod app;
 pub mod cli;
 pub mod fleet;
+pub mod provider;
 pub mod reconcile;
 pub mod rollout;
 pub mod server;

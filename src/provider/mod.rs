@@ -1,0 +1,136 @@
+//! Questions to other systems, over HTTP: calls to hooks, and measurements of Prometheus and of JSON from the web.
+//!
+//! Each request has a connection of its own: they are seconds apart, and a call to a hook that goes into a connection
+//! which the other side is just closing would fail without fault. No redirect is followed, and no proxy of the
+//! environment is used: what is asked is what the file names. `https://` trusts the certificates that the machine trusts.
+
+mod answer;
+mod request;
+mod value;
+
+use std::time::Duration;
+
+use http::{Method, Uri};
+
+use crate::rollout::Call;
+use crate::spec::{Provider, Webhook};
+use request::{Http, Request};
+
+/// Bytes of a measurement's answer that are read; one value takes a few hundred.
+const MAX_ANSWER: usize = 1 << 20;
+
+/// Bytes of a hook's answer that are read: its first line is shown.
+const MAX_WORDS: usize = 4 << 10;
+
+/// What a hook may take to say why it says no, once it has.
+const WORDS_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Before the second attempt; twice as long before each further one.
+const FIRST_BACKOFF: Duration = Duration::from_millis(100);
+
+/// The longest wait between two attempts.
+const MAX_BACKOFF: Duration = Duration::from_secs(1);
+
+/// Asks others. Clones share what is costly to make.
+#[derive(Debug, Clone)]
+pub struct Client {
+    http: Http,
+}
+
+/// Why there is no [`Client`].
+#[derive(Debug, thiserror::Error)]
+#[error("cannot prepare for https: {0}")]
+pub struct Error(#[from] rustls::Error);
+
+impl Client {
+    /// Reads the certificates that the machine trusts. Where there are none, only `https://` does not work.
+    ///
+    /// # Errors
+    /// When the encryption has no protocol version to offer.
+    pub fn new() -> Result<Self, Error> {
+        Ok(Self { http: Http::new()? })
+    }
+
+    /// Calls a hook, and again if that fails, as often as it allows. A status of 200 to 299 is a yes.
+    ///
+    /// # Errors
+    /// In words, those of the last attempt: another status, no answer in time, no connection.
+    pub async fn call(&self, hook: &Webhook, call: &Call) -> Result<(), String> {
+        let body = serde_json::to_vec(call).map_err(|error| error.to_string())?;
+        let uri = uri(&hook.url)?;
+        let mut backoff = FIRST_BACKOFF;
+        let mut left = hook.retries;
+        loop {
+            let request = Request::new(Method::POST, uri.clone())?
+                .header("content-type", "application/json")?
+                .header("idempotency-key", &call.decision_id)?
+                .body(body.clone());
+            match self.attempt(request, hook.timeout).await {
+                Err(_) if left > 0 => {
+                    tokio::time::sleep(backoff).await;
+                    left -= 1;
+                    backoff = (backoff * 2).min(MAX_BACKOFF);
+                }
+                result => return result,
+            }
+        }
+    }
+
+    async fn attempt(&self, request: Request, timeout: Duration) -> Result<(), String> {
+        let answer = within(timeout, self.http.send(request)).await?;
+        if answer.status().is_success() {
+            return Ok(());
+        }
+        let (status, location) = answer::head(&answer);
+        let body = within(WORDS_TIMEOUT, request::read(answer, MAX_WORDS)).await.unwrap_or_default();
+        Err(answer::refusal(status, location.as_deref(), &body.bytes))
+    }
+
+    /// Asks for one value.
+    ///
+    /// # Errors
+    /// In words: no answer in time, no connection, another status than 200 to 299, an answer that is not what was asked
+    /// for or has more or less than one value, and a value that is no finite number.
+    pub async fn measure(&self, provider: &Provider) -> Result<f64, String> {
+        match provider {
+            Provider::Prometheus { address, query, timeout } => {
+                let body = self.get(Request::new(Method::GET, value::query(address, query)?)?, *timeout).await?;
+                value::of_prometheus(&body)
+            }
+            Provider::Web { url, json_path, headers, timeout } => {
+                let mut request = Request::new(Method::GET, uri(url)?)?.header("accept", "application/json")?;
+                for (name, value) in headers {
+                    request = request.header(name, value)?;
+                }
+                let body = self.get(request, *timeout).await?;
+                value::of_web(&body, json_path)
+            }
+        }
+    }
+
+    /// The body of an answer that is a yes.
+    async fn get(&self, request: Request, timeout: Duration) -> Result<Vec<u8>, String> {
+        within(timeout, async {
+            let answer = self.http.send(request).await?;
+            let (status, location) = answer::head(&answer);
+            let body = request::read(answer, MAX_ANSWER).await?;
+            if !status.is_success() {
+                return Err(answer::refusal(status, location.as_deref(), &body.bytes));
+            }
+            if body.cut { Err("the answer is longer than 1 MiB".to_owned()) } else { Ok(body.bytes) }
+        })
+        .await
+    }
+}
+
+fn uri(url: &str) -> Result<Uri, String> {
+    url.parse().map_err(|error| format!("{url:?} is no URL: {error}"))
+}
+
+async fn within<T>(timeout: Duration, work: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    let late = |_| Err(format!("no answer within {}", humantime::format_duration(timeout)));
+    tokio::time::timeout(timeout, work).await.unwrap_or_else(late)
+}
+
+#[cfg(test)]
+mod tests;
