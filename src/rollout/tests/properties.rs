@@ -324,7 +324,7 @@ proptest! {
         let mut acknowledged = vec![stage.machine.traffic().clone()];
         for event in &events {
             // What somebody goes on with is the last good one by their decision.
-            let decides = ["longer than", "the fleet is back on"].iter().any(|words| stage.message().contains(words));
+            let decides = ["longer than", "no progress", "the fleet is back on"].iter().any(|words| stage.message().contains(words));
             if decides && matches!(event, Event::Command(Verb::Promote))
                 || matches!(event, Event::Steps(_) | Event::Lost)
             {
@@ -353,7 +353,7 @@ proptest! {
         let mut stage = Stage::of(spec);
         let mut kept: Option<(u64, Duration)> = None;
         for event in &events {
-            let decides = ["longer than", "the fleet is back on"].iter().any(|words| stage.message().contains(words));
+            let decides = ["longer than", "no progress", "the fleet is back on"].iter().any(|words| stage.message().contains(words));
             if decides && matches!(event, Event::Command(Verb::Promote)) {
                 continue;
             }
