@@ -56,7 +56,7 @@ pub(crate) async fn look(stage: &Stage, file: &RolloutFile, mut story: Story) ->
     let mut canary = Vec::new();
     for edge in &stage.edges {
         let request: Request<Full<Bytes>> = Request::get("/").header("x-canary", "true").body(Full::default())?;
-        let (status, colour) = exchange(edge.addr, request).await?;
+        let (status, colour) = exchange(edge.addr, request).await.context(edge.id)?;
         ensure!(status == StatusCode::OK, "{} answered {status}: {colour}", edge.id);
         canary.push(colour);
     }
@@ -71,7 +71,10 @@ pub(crate) async fn look(stage: &Stage, file: &RolloutFile, mut story: Story) ->
     }
     let files: Report = page(stage, "/api/v1/diagnostics").await?;
     let errors = files.mistakes.iter().filter(|mistake| mistake.severity == "error");
-    let errors = errors.map(|error| format!("{}:{}:{}: {}", error.file, error.line, error.column, error.message));
+    let errors = errors.map(|error| {
+        let help = error.help.as_ref().map(|help| format!("; {help}")).unwrap_or_default();
+        format!("{}:{}:{}: {}{help}", error.file, error.line, error.column, error.message)
+    });
     let trouble = files.unreadable.into_iter().chain(errors).collect();
     Ok(Scene { tallies, canary, report, story, trouble })
 }

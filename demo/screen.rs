@@ -69,7 +69,7 @@ impl Screen {
             for (verb, what) in
                 [("promote", "passes the pause"), ("abort", "all traffic back"), ("why", "what happens")]
             {
-                self.say(&format!("  {serin} {verb} {ROLLOUT} --server http://{server}    # {what}"))?;
+                self.say(&format!("  {serin} {verb:<7} {ROLLOUT} --server http://{server}   # {what}"))?;
             }
             self.say("Ctrl-C ends")?;
         }

@@ -50,7 +50,7 @@ impl Story {
                 self.saves.push(since(saved));
             }
             if from.phase == Phase::Degraded {
-                line += ", abort to last ACK";
+                line += " from abort to last ACK";
                 self.aborts.push(took);
             }
         }
