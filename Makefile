@@ -13,7 +13,7 @@ CARGO_FUZZ := $(shell command -v cargo-fuzz || echo $(TOOLS)/bin/cargo-fuzz)
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
 
-demo: ## three Envoys under load follow the edits of one file (DEMO_SECONDS=40: by itself)
+demo: ## a canary on three Envoys under load (DEMO_SECONDS=40: by itself)
 	@cargo build --bin serin --example demo
 	@ENVOY=$$(tools/envoy.sh) && export ENVOY && exec target/debug/examples/demo
 

@@ -1,14 +1,17 @@
-//! `make demo`: a small fleet on this machine, under steady load, that follows the edits of one file.
+//! `make demo`: a small fleet on this machine, under steady load, and a canary that is rolled out on it.
 //!
-//! Starts two colours of an upstream, `serin`, and three real Envoys (two speak delta, one SotW), and shows what is
-//! asked, what is seen and how soon the fleet follows. With `--seconds` it makes the edits itself, prints one summary
-//! line, and fails if an Envoy did not follow or a request failed. All it starts ends with it, however it ends.
+//! Starts two colours of an upstream, `serin`, and three real Envoys (two speak delta, one SotW), and shows how the
+//! rollout goes on, what is asked, what is seen and how soon the fleet follows. With `--seconds` it makes the edits and
+//! gives the commands itself, prints one summary line, and fails if the rollout or its traffic was not as it should be
+//! or a request failed. All it starts ends with it, however it ends.
 
-mod edits;
+mod feed;
 mod rig;
 mod rollout_file;
 mod screen;
+mod script;
 mod stage;
+mod story;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -19,18 +22,18 @@ use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use edits::Scene;
-use rollout_file::RolloutFile;
 use screen::Screen;
+use script::Script;
 use stage::Stage;
+use story::Story;
 
-/// A small fleet on this machine that follows the edits of one file.
+/// A small fleet on this machine, and a canary that is rolled out on it.
 #[derive(Parser)]
 struct Arguments {
     /// An Envoy to run, as `tools/envoy.sh` finds one.
     #[arg(long, env = "ENVOY")]
     envoy: PathBuf,
-    /// Make the edits itself, for about this many seconds; without it a person makes them.
+    /// Play by itself, for about this many seconds; without it a person edits and promotes.
     #[arg(long, env = "DEMO_SECONDS")]
     seconds: Option<u64>,
 }
@@ -54,30 +57,30 @@ async fn run(arguments: &Arguments, screen: &mut Screen) -> Result<()> {
         started = Stage::start(&arguments.envoy) => started?,
         () = stopped() => return Ok(()),
     };
-    let (scene, shown) = watch::channel(Scene::new(file.asked()?));
+    let (scenes, shown) = watch::channel(feed::look(&stage, &file, Story::default()).await?);
     screen.introduce(&stage, &file, arguments.seconds.is_none())?;
 
+    let mut script = Script { serin: &stage.serin, file: &file, scenes: shown.clone() };
+    let play = async {
+        match arguments.seconds {
+            Some(seconds) => script.play(Duration::from_secs(seconds)).await,
+            None => std::future::pending().await,
+        }
+    };
     let outcome = tokio::select! {
-        outcome = direct(&stage, file, arguments.seconds, &scene) => outcome,
+        outcome = play => outcome,
+        fed = feed::run(&stage, &file, &scenes) => fed,
         drawn = screen.run(&stage, shown) => drawn,
         () = stopped() => Ok(()),
     };
-    let total = stage.tally();
-    let last = scene.borrow();
-    screen.finish(&last.summary(stage.edges.len(), &total))?;
+    let last = scenes.borrow();
+    screen.finish(&last)?;
     outcome?;
+    let total = last.total();
     if arguments.seconds.is_some() && total.failed > 0 {
         bail!("{} of {} requests failed, the first ones: {:?}", total.failed, total.requests, total.failures);
     }
     Ok(())
-}
-
-/// Makes the edits, or follows those that a person makes.
-async fn direct(stage: &Stage, file: RolloutFile, seconds: Option<u64>, scene: &watch::Sender<Scene>) -> Result<()> {
-    match seconds {
-        Some(seconds) => edits::make(stage, file, Duration::from_secs(seconds), scene).await,
-        None => edits::follow(stage, file, scene).await,
-    }
 }
 
 /// Completes when somebody wants this to end: Ctrl-C, `kill`, or the terminal closed.

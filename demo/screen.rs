@@ -1,4 +1,4 @@
-//! What a person sees: a block of lines that is drawn over and over on a terminal, plain lines elsewhere.
+//! What a person sees: a block of lines that is drawn over and over on a terminal, a line for each change elsewhere.
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
@@ -6,18 +6,23 @@ use std::io::{IsTerminal, Stdout, Write, stdout};
 use std::time::Duration;
 
 use anyhow::Result;
+use serin::admin::{RolloutReport, WeightReport};
 use tokio::sync::watch;
 
-use crate::edits::Scene;
+use crate::feed::{Scene, sum};
 use crate::rig::load::{Tally, real};
 use crate::rollout_file::RolloutFile;
-use crate::stage::Stage;
+use crate::stage::{Edge, ROLLOUT, Stage};
+use crate::story::ms;
 
 /// How often a terminal is drawn.
-const FRAME: Duration = Duration::from_millis(250);
+const FRAME: Duration = Duration::from_millis(500);
 
 /// Frames over which the seen split is counted: two seconds.
-const WINDOW: usize = 8;
+const WINDOW: usize = 4;
+
+/// Transitions that a terminal shows.
+const LINES: usize = 6;
 
 /// Where the demo speaks.
 pub(crate) struct Screen {
@@ -25,13 +30,21 @@ pub(crate) struct Screen {
     live: bool,
     /// Lines of the block on the terminal now.
     drawn: usize,
+    /// The load at the last frames under the weights in force.
+    window: VecDeque<Vec<Tally>>,
+    /// The last weights that were shown, and whether what was seen under them was.
+    shown: (Vec<WeightReport>, bool),
+    /// Lines of the story that were printed.
+    told: usize,
+    trouble: Vec<String>,
 }
 
 impl Screen {
     /// Standard output.
     pub(crate) fn new() -> Self {
         let out = stdout();
-        Self { live: out.is_terminal(), out, drawn: 0 }
+        let live = out.is_terminal();
+        Self { out, live, drawn: 0, window: VecDeque::new(), shown: (Vec::new(), false), told: 0, trouble: Vec::new() }
     }
 
     /// One line that stays.
@@ -48,46 +61,84 @@ impl Screen {
         for edge in &stage.edges {
             self.say(&format!("  {} ({}) takes requests at http://{}", edge.id, edge.mode, edge.addr))?;
         }
-        self.say(&format!("  serin answers at http://{}/api/v1/fleet", stage.serin.admin()))?;
+        let (serin, server) = (stage.command.display(), stage.serin.admin());
+        self.say(&format!("  serin answers at http://{server}/api/v1/rollouts/{ROLLOUT}"))?;
         if by_hand {
-            self.say(&format!("edit line {} of {} and save; Ctrl-C ends", file.line()?, file.path().display()))?;
+            let (line, path) = (file.line()?, file.path().display());
+            self.say(&format!("\nedit line {line} of {path} to `target: green` and save; then, in another terminal:"))?;
+            for (verb, what) in
+                [("promote", "passes the pause"), ("abort", "all traffic back"), ("why", "what happens")]
+            {
+                self.say(&format!("  {serin} {verb:<7} {ROLLOUT} --server http://{server}   # {what}"))?;
+            }
+            self.say("Ctrl-C ends")?;
         }
         self.say("")
     }
 
     /// Draws until it cannot; ends only with an error.
-    pub(crate) async fn run(&mut self, stage: &Stage, mut scene: watch::Receiver<Scene>) -> Result<()> {
+    pub(crate) async fn run(&mut self, stage: &Stage, mut scenes: watch::Receiver<Scene>) -> Result<()> {
         let mut frames = tokio::time::interval(FRAME);
-        let mut window: VecDeque<Vec<Tally>> = VecDeque::new();
-        for frame in 1_usize.. {
-            frames.tick().await;
-            let tallies: Vec<Tally> = stage.edges.iter().map(|edge| edge.load.tally()).collect();
-            let news = scene.has_changed()?;
-            let scene = scene.borrow_and_update().clone();
-            if news {
-                // What was seen before the edit says nothing about it.
-                window.clear();
-            }
-            let before = window.front().unwrap_or(&tallies);
+        loop {
             if self.live {
-                self.draw(&block(stage, &scene, &tallies, before))?;
-            } else if news {
-                self.say(&edit(&scene))?;
-            } else if frame.is_multiple_of(WINDOW) {
-                let total = sum(&tallies);
-                self.say(&format!("  seen  {}   {}", seen(&scene, &total.since(&sum(before))), counts(&total)))?;
+                frames.tick().await;
+            } else {
+                tokio::select! {
+                    _ = frames.tick() => {}
+                    changed = scenes.changed() => {
+                        changed?;
+                        self.tell(&scenes.borrow_and_update().clone())?;
+                        continue;
+                    }
+                }
             }
-            window.push_back(tallies);
-            if window.len() > WINDOW {
-                window.pop_front();
+            let scene = scenes.borrow().clone();
+            if self.shown.0 != scene.report.weights {
+                // What was seen before says nothing about them.
+                self.window.clear();
+                self.shown = (scene.report.weights.clone(), false);
+            }
+            self.window.push_back(scene.tallies.clone());
+            if self.window.len() > WINDOW + 1 {
+                self.window.pop_front();
+            }
+            if self.live {
+                let block = self.block(stage, &scene);
+                self.draw(&block)?;
+            } else if !self.shown.1 && self.window.len() == WINDOW + 1 {
+                self.shown.1 = true;
+                let total = scene.total();
+                let seen = seen(&scene.report, &total.since(&sum(&self.window[0])));
+                self.say(&format!(
+                    "        seen in 2 s: {seen}   {}, x-canary: true gets {}",
+                    counts(&total),
+                    list(&scene.canary)
+                ))?;
+            }
+        }
+    }
+
+    /// The last lines.
+    pub(crate) fn finish(&mut self, scene: &Scene) -> Result<()> {
+        if !self.live {
+            self.tell(scene)?;
+        }
+        self.say(&format!("demo: {}", scene.story.summary(&scene.total())))
+    }
+
+    /// Prints what is new.
+    fn tell(&mut self, scene: &Scene) -> Result<()> {
+        for line in &scene.story.lines[self.told..] {
+            self.say(line)?;
+        }
+        self.told = scene.story.lines.len();
+        if self.trouble != scene.trouble {
+            self.trouble.clone_from(&scene.trouble);
+            for line in &scene.trouble {
+                self.say(line)?;
             }
         }
         Ok(())
-    }
-
-    /// The last line.
-    pub(crate) fn finish(&mut self, summary: &str) -> Result<()> {
-        self.say(&format!("demo: {summary}"))
     }
 
     /// Draws `block` over the one before.
@@ -105,71 +156,90 @@ impl Screen {
         self.drawn = block.lines().count();
         Ok(())
     }
+
+    /// The state of everything, for a terminal.
+    fn block(&self, stage: &Stage, scene: &Scene) -> String {
+        let Scene { report, story, tallies, canary, .. } = scene;
+        let before = &self.window[0];
+        let total = scene.total();
+        let mut lines = vec![headline(report), format!("  {}", report.message), String::new()];
+        lines.push(format!("asked     {}", asked(report)));
+        lines.push(format!("seen      {}   in the last 2 s", seen(report, &total.since(&sum(before)))));
+        lines.push(format!("followed  {}", convergence(report)));
+        lines.push(String::new());
+        lines.push(format!(
+            "{:<8} {:<6} {:<28} {:<15} {:>9} {:>7}",
+            "Envoy", "", "seen", "x-canary: true", "requests", "failed"
+        ));
+        for (((Edge { id, mode, .. }, tally), before), canary) in
+            stage.edges.iter().zip(tallies).zip(before).zip(canary)
+        {
+            let seen = seen(report, &tally.since(before));
+            let (requests, failed) = (tally.requests, tally.failed);
+            lines.push(format!("{id:<8} {mode:<6} {seen:<28} {canary:<15} {requests:>9} {failed:>7}"));
+        }
+        lines.push(String::new());
+        let mut line = counts(&total);
+        for (what, times) in [("save", &story.saves), ("abort", &story.aborts)] {
+            if let Some(time) = times.last() {
+                let _ = write!(line, "; last {what} to last ACK {}", ms(*time));
+            }
+        }
+        lines.push(line);
+        lines.extend(total.failures.first().map(|(at, words)| format!("first failure after {at:.1?}: {words}")));
+        lines.extend(scene.trouble.iter().cloned());
+        lines.push(String::new());
+        lines.extend(story.lines.iter().skip(story.lines.len().saturating_sub(LINES)).cloned());
+        // Envoy's own words may have many.
+        lines.iter().map(|line| line.replace('\n', " ") + "\n").collect()
+    }
 }
 
-/// The state of everything, for a terminal.
-fn block(stage: &Stage, scene: &Scene, tallies: &[Tally], before: &[Tally]) -> String {
-    let total = sum(tallies);
-    let mut text = format!("asked   {}\n", asked(scene));
-    let _ = writeln!(text, "seen    {}   in the last 2 s\n", seen(scene, &total.since(&sum(before))));
-    let _ = writeln!(
-        text,
-        "{:<8} {:<6} {:<28} {:>9} {:>7}   last edit acknowledged",
-        "Envoy", "", "seen", "requests", "failed"
-    );
-    for ((edge, tally), before) in stage.edges.iter().zip(tallies).zip(before) {
-        let took = scene.took.get(edge.id).map_or_else(String::new, |took| format!("after {}", ms(*took)));
-        let seen = seen(scene, &tally.since(before));
-        let (id, mode) = (edge.id, edge.mode);
-        let _ = writeln!(text, "{id:<8} {mode:<6} {seen:<28} {:>9} {:>7}   {took}", tally.requests, tally.failed);
+/// `shop is Paused, target green, stable blue, step 3/7 pause 3s`
+fn headline(report: &RolloutReport) -> String {
+    let RolloutReport { name, phase, .. } = report;
+    let mut line = format!("{name} is {phase:?}");
+    for (what, version) in [("target", &report.target), ("stable", &report.stable)] {
+        if let Some(version) = version {
+            let _ = write!(line, ", {what} {version}");
+        }
     }
-    let _ = writeln!(text, "\n{}; {}", counts(&total), followed(scene));
-    if let Some((at, words)) = total.failures.first() {
-        let _ = writeln!(text, "first failure after {at:.1?}: {words}");
+    if let Some(step) = &report.step {
+        let _ = write!(line, ", step {}/{} {}", step.index, step.of, step.words);
     }
-    for line in scene.problem.iter().flat_map(|problem| problem.lines()) {
-        let _ = writeln!(text, "{line}");
-    }
-    text
+    line
 }
 
-/// What an edit came to, on one line.
-fn edit(scene: &Scene) -> String {
-    if let Some(problem) = &scene.problem {
-        return problem.trim_end().to_owned();
-    }
-    let took = scene.took.iter().map(|(edge, took)| format!("{edge} {}", ms(*took)));
-    format!("asked   {}   acknowledged by {}", asked(scene), took.collect::<Vec<_>>().join(", "))
+/// `3/3 nodes, slowest edge-c, 0.04s`
+fn convergence(report: &RolloutReport) -> String {
+    let Some(fleet) = &report.convergence else { return "nothing known yet".to_owned() };
+    let slowest = fleet.slowest.as_ref().map(|node| format!(", slowest {node}")).unwrap_or_default();
+    let waited = Duration::from_millis(fleet.waited_ms).as_secs_f64();
+    format!("{}/{} nodes{slowest}, {waited:.2}s", fleet.converged, fleet.nodes)
 }
 
 fn counts(total: &Tally) -> String {
     format!("{} requests, {} failed", total.requests, total.failed)
 }
 
-fn followed(scene: &Scene) -> String {
-    let last = scene.fleet.last().map_or_else(String::new, |took| format!(", the last in {}", ms(*took)));
-    format!("{} edits followed by the whole fleet{last}", scene.fleet.len())
-}
-
-fn asked(scene: &Scene) -> String {
-    let parts = scene.asked.iter().map(|(version, percent)| format!("{version} {percent:5.1} %"));
+fn asked(report: &RolloutReport) -> String {
+    let parts = report.weights.iter().map(|part| format!("{} {:5.1} %", part.version, part.weight));
     parts.collect::<Vec<_>>().join("  ")
 }
 
-fn seen(scene: &Scene, tally: &Tally) -> String {
-    let all = real(tally.answered().max(1));
-    let parts = scene.asked.keys().map(|version| format!("{version} {:5.1} %", 100.0 * real(tally.of(version)) / all));
+fn seen(report: &RolloutReport, tally: &Tally) -> String {
+    let all = real(tally.answered());
+    let parts = report.weights.iter().map(|part| match all {
+        0.0 => format!("{}     - %", part.version),
+        _ => format!("{} {:5.1} %", part.version, 100.0 * real(tally.of(&part.version)) / all),
+    });
     parts.collect::<Vec<_>>().join("  ")
 }
 
-fn sum(tallies: &[Tally]) -> Tally {
-    let mut total = Tally::default();
-    for tally in tallies {
-        total.add(tally);
-    }
-    total
-}
-
-fn ms(time: Duration) -> String {
-    format!("{:.0} ms", time.as_secs_f64() * 1e3)
+/// Each word once.
+fn list(words: &[String]) -> String {
+    let mut words = words.to_vec();
+    words.sort();
+    words.dedup();
+    words.join(" or ")
 }

@@ -7,11 +7,14 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use crate::rig::envoy::Envoy;
-use crate::rig::load::{Load, Rate, Tally};
+use crate::rig::load::{Load, Rate};
 use crate::rig::repository;
 use crate::rig::serin::{Options, Serin};
 use crate::rig::upstream::Upstream;
 use crate::rollout_file::RolloutFile;
+
+/// The rollout of the demo.
+pub(crate) const ROLLOUT: &str = "shop";
 
 /// The Envoys by id, and which variant of the protocol each speaks.
 const EDGES: [(&str, &str); 3] = [("edge-a", "delta"), ("edge-b", "delta"), ("edge-c", "sotw")];
@@ -28,6 +31,8 @@ pub(crate) struct Stage {
     pub(crate) edges: Vec<Edge>,
     /// The control plane.
     pub(crate) serin: Serin,
+    /// The `serin` that a person can run.
+    pub(crate) command: PathBuf,
     /// What serves each version.
     pub(crate) upstreams: Vec<(String, Upstream)>,
 }
@@ -50,7 +55,9 @@ impl Stage {
     pub(crate) async fn start(envoy: &Path) -> Result<(Self, RolloutFile)> {
         let run = repository().join("demo/run");
         // Shorter for a person who stands in the repository.
-        let run = run.strip_prefix(std::env::current_dir()?).map_or(run.clone(), Path::to_path_buf);
+        let here = std::env::current_dir()?;
+        let short = |path: &Path| path.strip_prefix(&here).unwrap_or(path).to_path_buf();
+        let (run, command) = (short(&run), short(&binary()?));
         if run.exists() {
             std::fs::remove_dir_all(&run)?;
         }
@@ -64,7 +71,7 @@ impl Stage {
             upstreams.push((colour, upstream));
         }
 
-        let serin = Serin::start(Options::new(binary()?, config, &run)).await?;
+        let serin = Serin::start(Options::new(command.clone(), config, &run)).await?;
         let mut envoys = Vec::new();
         for (id, mode) in EDGES {
             envoys.push((id, mode, Envoy::start(envoy, &serin.write_bootstrap(id, mode, &run)?).await?));
@@ -79,16 +86,7 @@ impl Stage {
             .into_iter()
             .map(|(id, mode, addr, envoy)| Edge { id, mode, addr, load: Load::start(addr, RATE), _envoy: envoy })
             .collect();
-        Ok((Self { edges, serin, upstreams }, file))
-    }
-
-    /// What came of all requests so far.
-    pub(crate) fn tally(&self) -> Tally {
-        let mut total = Tally::default();
-        for edge in &self.edges {
-            total.add(&edge.load.tally());
-        }
-        total
+        Ok((Self { edges, serin, command, upstreams }, file))
     }
 }
 

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, StatusCode, header};
+use http::{HeaderValue, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
@@ -48,7 +48,7 @@ impl Connection {
 
 /// The body of a 200 answer to one GET on a connection of its own.
 pub(crate) async fn get(peer: SocketAddr, path: &str) -> Result<String> {
-    let (status, body) = exchange(peer, Method::GET, path, Bytes::new()).await?;
+    let (status, body) = exchange(peer, Request::get(path).body(Full::default())?).await?;
     if status != StatusCode::OK {
         bail!("GET http://{peer}{path}: {status}: {body}");
     }
@@ -56,14 +56,8 @@ pub(crate) async fn get(peer: SocketAddr, path: &str) -> Result<String> {
 }
 
 /// The answer to one request on a connection of its own, whatever its status.
-pub(crate) async fn exchange(
-    peer: SocketAddr,
-    method: Method,
-    path: &str,
-    body: Bytes,
-) -> Result<(StatusCode, String)> {
-    let request = Request::builder().method(&method).uri(path).body(Full::new(body))?;
-    let answer = async { Connection::open(peer).await?.send(request).await };
-    let (status, body) = answer.await.with_context(|| format!("{method} http://{peer}{path}"))?;
+pub(crate) async fn exchange(peer: SocketAddr, request: Request<Full<Bytes>>) -> Result<(StatusCode, String)> {
+    let what = format!("{} http://{peer}{}", request.method(), request.uri());
+    let (status, body) = async { Connection::open(peer).await?.send(request).await }.await.context(what)?;
     Ok((status, String::from_utf8_lossy(&body).into_owned()))
 }

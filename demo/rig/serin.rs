@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use ::http::{Method, StatusCode};
+use ::http::{Request, StatusCode};
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use serde_json::Value;
@@ -103,14 +103,6 @@ pub(crate) struct Mark {
     routes: BTreeMap<String, Option<String>>,
 }
 
-impl Mark {
-    /// Says that the edit was made `ago`, and not when the mark was made.
-    #[cfg_attr(test, expect(dead_code, reason = "tests make their edits themselves"))]
-    pub(crate) fn backdate(&mut self, ago: Duration) {
-        self.at = now().checked_sub(ago).unwrap_or(self.at);
-    }
-}
-
 impl Serin {
     /// Starts it and waits until it serves what it has read; the options then hold its ports.
     pub(crate) async fn start(mut options: Options) -> Result<Self> {
@@ -177,17 +169,16 @@ impl Serin {
     }
 
     /// How a rollout stands: `GET /api/v1/rollouts/NAME`.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the demo does not show rollouts yet"))]
     pub(crate) async fn rollout(&self, name: &str) -> Result<Value> {
         let body = http::get(self.admin(), &format!("/api/v1/rollouts/{name}")).await?;
         serde_json::from_str(&body).with_context(|| format!("not a rollout: {body}"))
     }
 
     /// Posts a command to a rollout: `promote`, `abort`, ... The answer is how it stands then, or why it is refused.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the demo does not show rollouts yet"))]
     pub(crate) async fn command(&self, name: &str, verb: &str, body: Value) -> Result<(StatusCode, Value)> {
         let path = format!("/api/v1/rollouts/{name}/{verb}");
-        let (status, answer) = http::exchange(self.admin(), Method::POST, &path, body.to_string().into()).await?;
+        let request = Request::post(path).body(body.to_string().into())?;
+        let (status, answer) = http::exchange(self.admin(), request).await?;
         let answer = serde_json::from_str(&answer).with_context(|| format!("{verb} {name}: {status}: {answer}"))?;
         Ok((status, answer))
     }
@@ -202,6 +193,7 @@ impl Serin {
     }
 
     /// Remembers which routes the fleet has, just before an edit that changes them.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the demo reads the journal"))]
     pub(crate) async fn mark(&self) -> Result<Mark> {
         let routes = self.fleet().await?.into_iter().map(|node| {
             let version = node.ty("RDS").and_then(|state| state.version.clone());
@@ -212,6 +204,7 @@ impl Serin {
 
     /// Waits until every node of `mark` has other routes than then and has acknowledged all else it should have.
     /// Says how long after the edit each had.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the demo reads the journal"))]
     pub(crate) async fn converged(&self, mark: &Mark, limit: Duration) -> Result<BTreeMap<String, Duration>> {
         let mut took = BTreeMap::new();
         let waited = eventually("the fleet to follow the edit", limit, async || {

@@ -87,5 +87,6 @@ async fn the_demo_runs_by_itself() {
     let status = eventually("the demo to end", LIMIT * 2, async || demo.ended()).await.unwrap();
     let said = demo.printed().unwrap();
     assert!(status.success(), "{said}");
-    assert!(said.lines().any(|line| line.starts_with("demo: 9 edits") && line.ends_with(" 0 failed")), "{said}");
+    let expected = |line: &str| line.starts_with("demo: 2 edits, 14 steps, ") && line.contains(" requests, 0 failed; ");
+    assert!(said.lines().any(expected), "{said}");
 }
