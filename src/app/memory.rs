@@ -114,8 +114,11 @@ fn judge(name: &str, loaded: Loaded, journal: &Journal) -> anyhow::Result<Found>
     if let Some(doubt) = &doubt {
         warn!(rollout = name, "{doubt}");
     }
-    match loaded.record.map(serde_json::from_value) {
-        Some(Ok(record)) => Ok(Found::Record(Box::new(record), doubt)),
+    match loaded.record.map(serde_json::from_value::<Record>) {
+        Some(Ok(record)) => match record.check() {
+            Ok(()) => Ok(Found::Record(Box::new(record), doubt)),
+            Err(error) => lost(name, error.to_string(), journal),
+        },
         Some(Err(error)) => lost(name, format!("its record cannot be read: {error}"), journal),
         None => lost(name, doubt.unwrap_or_else(|| "its record is gone".to_owned()), journal),
     }

@@ -11,6 +11,7 @@
 //! State is opened and read before a port is, and nothing is served before the first full load. A task that ends
 //! unasked ends the process, with words: there is no half-dead server. At shutdown the streams end first, then the rest.
 
+mod asking;
 mod clock;
 mod keep;
 mod load;
@@ -37,6 +38,7 @@ use tracing::{error, info, warn};
 
 use crate::admin::{self, NodeQuery, Report, ResourceReport, SnapshotReport, TypeSnapshot};
 use crate::fleet::{self, Standing};
+use crate::provider::Client;
 use crate::reconcile::Reconciler;
 use crate::server;
 use crate::source::{self, Source};
@@ -213,7 +215,8 @@ impl Bound {
         let (memory, found) = memory::Memory::open(&state)?;
         let past = [loader.restored(&state.load_before_last_good()?), loader.spec()];
         let reconciler = Reconciler::after(clock.epoch(), &past, found);
-        let steer = Steer { reconciler, memory, world, aim, clock, held: None, retry: None };
+        let asking = asking::Asking::new(Client::new()?);
+        let steer = Steer { reconciler, memory, world, aim, clock, asking, held: None, retry: None };
         let inputs = Inputs { specs: loaded, standings: standing, messages };
 
         let (mut doors, mut rooms) = (Tasks::new(), Tasks::new());

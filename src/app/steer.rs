@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
+use super::asking::Asking;
 use super::keep::Aim;
 use super::memory::Memory;
 use super::{Clock, World};
@@ -29,6 +30,7 @@ pub(super) struct Steer {
     pub(super) world: watch::Sender<World>,
     pub(super) aim: watch::Sender<Aim>,
     pub(super) clock: Clock,
+    pub(super) asking: Asking,
     /// Rises, and must not be served before it is remembered.
     pub(super) held: Option<Publication>,
     /// When to try to write again.
@@ -53,6 +55,7 @@ impl Steer {
                     Input::Standing(Arc::clone(&inputs.standings.borrow_and_update()))
                 }
                 Some(message) = inputs.messages.recv() => Input::Message(message),
+                answer = self.asking.next() => answer,
                 () = tokio::time::sleep(pause.unwrap_or_default()), if pause.is_some() => Input::Tick,
             };
             let effects = self.reconciler.handle(self.clock.now(), input);
@@ -87,7 +90,10 @@ impl Steer {
                 }
                 Effect::History(rollout, limit, reply) => reply(Some(self.memory.history(rollout, limit).await)),
                 Effect::Answer(answer) => answer(),
-                Effect::Ask(_) | Effect::Withdraw(_) | Effect::Journal(_) | Effect::Save(_) => {}
+                Effect::Call(decision, hook, call) => self.asking.call(decision, hook, *call),
+                Effect::Measure(decision, measurement) => self.asking.measure(decision, measurement),
+                Effect::Withdraw(decision) => self.asking.withdraw(&decision),
+                Effect::Journal(_) | Effect::Save(_) => {}
             }
         }
     }

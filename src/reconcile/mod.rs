@@ -6,6 +6,7 @@
 //! ([`Effect::Journal`], [`Effect::Save`], then [`Effect::Publish`]), so that a crash in between repeats a step and
 //! never skips one.
 
+mod asking;
 mod evidence;
 mod member;
 mod message;
@@ -16,9 +17,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::analysis::{Measurement, Run};
 use crate::fleet::Standing;
-use crate::rollout::{self, Answer, Ask, Entry, Record};
-use crate::spec::{Rollout, Served, SpecSet};
+use crate::rollout::{self, Answer, Call, Entry, Record, Status};
+use crate::spec::{Rollout, Served, SpecSet, Webhook};
 use crate::translate::World;
 use member::Member;
 
@@ -35,8 +37,10 @@ pub enum Input {
     Standing(Arc<Standing>),
     /// Somebody asks or commands.
     Message(Message),
-    /// What [`Effect::Ask`] was answered, by its decision. Of one that is not asked any more it is ignored.
+    /// What [`Effect::Call`] was answered. Of one that is withdrawn it is ignored.
     Answer(Arc<str>, Answer),
+    /// What [`Effect::Measure`] gave, by its decision and the measurement's id; or why nothing.
+    Measured(Arc<str>, usize, Result<f64, String>),
     /// [`Reconciler::next_deadline`] has come.
     Tick,
 }
@@ -49,9 +53,11 @@ pub enum Effect {
     Save(Box<Record>),
     /// Serve this from now on.
     Publish(Publication),
-    /// Ask this, until there is an answer or it is withdrawn.
-    Ask(Box<Ask>),
-    /// Nobody wants to know any more what was asked under this decision.
+    /// Call this hook, for this decision.
+    Call(Arc<str>, Arc<Webhook>, Box<Call>),
+    /// Ask for this value, for this decision.
+    Measure(Arc<str>, Measurement),
+    /// Nobody wants to know any more what is asked for this decision.
     Withdraw(Arc<str>),
     /// Read so many of the newest entries of a rollout's journal, and answer with them.
     History(Arc<str>, usize, Reply<Option<Result<Vec<Entry>, String>>>),
@@ -98,6 +104,8 @@ pub struct Reconciler {
     due: BTreeSet<(Duration, Arc<str>)>,
     /// Which member wants to know each decision that is asked for.
     asked: BTreeMap<Arc<str>, Arc<str>>,
+    /// The measurements behind those decisions that are verdicts.
+    runs: BTreeMap<Arc<str>, Run>,
 }
 
 impl Reconciler {
@@ -123,7 +131,7 @@ impl Reconciler {
     pub fn handle(&mut self, now: Duration, input: Input) -> Vec<Effect> {
         let mut turn = Turn::default();
         match input {
-            Input::Spec(spec) => self.take_spec(now, spec, &mut turn),
+            Input::Spec(spec) => self.take_spec(now, &spec, &mut turn),
             Input::Standing(standing) => {
                 self.standing = standing;
                 let active = self.members.iter().filter(|(_, member)| !member.machine.is_at_rest());
@@ -138,15 +146,10 @@ impl Reconciler {
                 }
             }
             Input::Message(message) => self.take_message(now, message, &mut turn),
-            Input::Answer(decision, answer) => {
-                let Some(name) = self.asked.remove(&decision) else { return Vec::new() };
-                let Some(member) = self.members.get_mut(&name) else { return Vec::new() };
-                member.asked.remove(&decision);
-                let input = rollout::Input::Answer { decision, answer };
-                let entries = member.machine.handle(self.epoch + now, input);
-                self.settle(now, &name, entries, true, &mut turn);
-            }
+            Input::Answer(decision, answer) => self.take_answer(now, decision, answer, &mut turn),
+            Input::Measured(decision, id, value) => self.take_measured(now, decision, id, value, &mut turn),
         }
+        self.advance_runs(now, &mut turn);
         self.judge_groups(now, &mut turn);
         self.effects(turn)
     }
@@ -154,14 +157,16 @@ impl Reconciler {
     /// When to send [`Input::Tick`] even if nothing happens.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Duration> {
-        self.due.first().map(|(due, _)| *due)
+        let runs = self.runs.values().filter_map(Run::next_deadline);
+        self.due.first().map(|(due, _)| *due).into_iter().chain(runs).min()
     }
 
-    fn take_spec(&mut self, now: Duration, spec: Arc<SpecSet>, turn: &mut Turn) {
-        if self.spec.as_ref() == Some(&spec) {
+    fn take_spec(&mut self, now: Duration, spec: &Arc<SpecSet>, turn: &mut Turn) {
+        if self.spec.as_ref() == Some(spec) {
             return;
         }
-        let rollouts = rollouts(&spec);
+        self.spec = Some(Arc::clone(spec));
+        let rollouts = rollouts(spec);
         let gone: Vec<_> = self.members.keys().filter(|name| !rollouts.contains_key(*name)).cloned().collect();
         for name in gone {
             let Some(member) = self.members.remove(&name) else { continue };
@@ -169,6 +174,7 @@ impl Reconciler {
             self.due.remove(&(member.due, Arc::clone(&name)));
             for decision in member.asked {
                 self.asked.remove(&decision);
+                self.runs.remove(&decision);
                 turn.after.push(Effect::Withdraw(decision));
             }
             self.found.insert(name, Found::Record(Box::new(member.machine.record()), None));
@@ -186,7 +192,6 @@ impl Reconciler {
             };
             self.settle(now, &name, entries, true, turn);
         }
-        self.spec = Some(spec);
         turn.publish = true;
     }
 
@@ -229,13 +234,12 @@ impl Reconciler {
                 for name in self.members.keys().cloned().collect::<Vec<_>>() {
                     self.look(now, &name, turn);
                 }
-                let all = self.members.values().map(|member| member.machine.status(self.epoch + now)).collect();
+                let all = self.members.keys().filter_map(|name| self.status(now, name)).collect();
                 turn.answer(reply, all);
             }
             Message::Get(name, reply) => {
                 self.look(now, &name, turn);
-                let status = self.members.get(&name).map(|member| member.machine.status(self.epoch + now));
-                turn.answer(reply, status);
+                turn.answer(reply, self.status(now, &name));
             }
             Message::User(name, user, reply) => {
                 turn.answer(reply, self.members.get(&name).map(|member| member.version_of(&user)));
@@ -248,8 +252,7 @@ impl Reconciler {
                     Err(refusal) => return turn.answer(reply, Some(Err(refusal))),
                 };
                 self.settle(now, &name, entries, true, turn);
-                let status = self.members.get(&name).map(|member| Ok(member.machine.status(self.epoch + now)));
-                turn.answer(reply, status);
+                turn.answer(reply, self.status(now, &name).map(Ok));
             }
             Message::History(name, limit, reply) => {
                 if self.members.contains_key(&name) {
@@ -259,6 +262,14 @@ impl Reconciler {
                 }
             }
         }
+    }
+
+    fn status(&self, now: Duration, name: &str) -> Option<Status> {
+        let mut status = self.members.get(name)?.machine.status(self.epoch + now);
+        if let Some(progress) = self.progress_of(name) {
+            status.message = format!("{}; {progress}", status.message);
+        }
+        Some(status)
     }
 
     /// Notes what a rollout's last input led to: `entries`, its new traffic, when it is due again, and its record if
@@ -281,15 +292,6 @@ impl Reconciler {
         turn.entries.extend(entries);
         turn.groups.extend(member.spec.group.clone());
         let asks = member.machine.asks();
-        let wanted: BTreeSet<_> = asks.iter().map(|ask| Arc::clone(&ask.decision)).collect();
-        for ask in asks.into_iter().filter(|ask| !member.asked.contains(&ask.decision)) {
-            self.asked.insert(Arc::clone(&ask.decision), Arc::clone(name));
-            turn.after.push(Effect::Ask(Box::new(ask)));
-        }
-        for decision in std::mem::replace(&mut member.asked, wanted.clone()).difference(&wanted) {
-            self.asked.remove(decision);
-            turn.after.push(Effect::Withdraw(Arc::clone(decision)));
-        }
         let due = member.next_due(now, self.epoch);
         if due != member.due {
             self.due.remove(&(member.due, Arc::clone(name)));
@@ -298,10 +300,11 @@ impl Reconciler {
         if due < Duration::MAX {
             self.due.insert((due, Arc::clone(name)));
         }
+        self.ask(now, name, asks, turn);
     }
 
     fn effects(&mut self, turn: Turn) -> Vec<Effect> {
-        let Turn { entries, records, publish, rises, groups: _, after } = turn;
+        let Turn { entries, records, publish, rises, after, .. } = turn;
         let mut effects = Vec::new();
         if !entries.is_empty() {
             effects.push(Effect::Journal(entries));
@@ -326,6 +329,8 @@ struct Turn {
     rises: bool,
     /// In which a member may have moved.
     groups: BTreeSet<Arc<str>>,
+    /// Which may have come to an end, by their decision.
+    runs: BTreeSet<Arc<str>>,
     after: Vec<Effect>,
 }
 

@@ -86,7 +86,7 @@ impl Machine {
     /// Goes on from a record, under a document that may have changed since. Time since the record was made does not
     /// count as waited.
     pub fn restore(now: Duration, record: Record, spec: Arc<Rollout>) -> Result<(Self, Vec<Entry>), RecordError> {
-        record.check(&spec)?;
+        record.check()?;
         let mut machine = Self::new(whole_millis(now), record, Arc::clone(&spec));
         let journal = machine.handle(now, Input::Spec(spec));
         Ok((machine, journal))

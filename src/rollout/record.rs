@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::ask::Gates;
 use super::delivery::Delivery;
 use super::journal::Actor;
-use crate::spec::{Rollout, TOTAL_WEIGHT, Traffic};
+use crate::spec::{TOTAL_WEIGHT, Traffic};
 
 /// The layout written today. A record of another layout is not guessed at.
 const SCHEMA: u32 = 1;
@@ -133,14 +133,6 @@ pub enum RecordError {
     /// Written by another release.
     #[error("record of layout {0}, this release reads layout {SCHEMA}")]
     Schema(u32),
-    /// Of another rollout.
-    #[error("record of rollout {found}, not of {expected}")]
-    Name {
-        /// Whose it is.
-        found: Arc<str>,
-        /// Whose it should be.
-        expected: Arc<str>,
-    },
     /// Its parts contradict each other.
     #[error("damaged record: {0}")]
     Damaged(&'static str),
@@ -190,13 +182,10 @@ impl Record {
         self.ahead.as_ref()
     }
 
-    /// Whether `spec` can be gone on with from here.
-    pub(super) fn check(&self, spec: &Rollout) -> Result<(), RecordError> {
+    /// Whether it can be gone on with.
+    pub fn check(&self) -> Result<(), RecordError> {
         if self.schema != SCHEMA {
             return Err(RecordError::Schema(self.schema));
-        }
-        if self.name != spec.name {
-            return Err(RecordError::Name { found: Arc::clone(&self.name), expected: Arc::clone(&spec.name) });
         }
         let total: u64 = self.traffic.split.0.iter().map(|(_, weight)| u64::from(*weight)).sum();
         if total != u64::from(TOTAL_WEIGHT) {

@@ -112,7 +112,7 @@ impl Rig {
                     self.seen.push(green(&self.world, "n1"));
                 }
                 Effect::Answer(answer) => answer(),
-                Effect::Ask(_) | Effect::Withdraw(_) | Effect::History(..) => {}
+                Effect::Call(..) | Effect::Measure(..) | Effect::Withdraw(_) | Effect::History(..) => {}
             }
         }
         true

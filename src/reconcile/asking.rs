@@ -1,0 +1,98 @@
+//! What rollouts want to know of others: calls go out as they are, a verdict is the outcome of a run of measurements.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Effect, Reconciler, Turn};
+use crate::analysis::{Run, Verdict};
+use crate::rollout::{self, Answer, Ask, Question};
+use crate::spec::{AnalysisTemplate, SpecSet};
+
+impl Reconciler {
+    /// Has everything asked that `asks` holds and nobody asks yet, and withdraws what is not wanted any more.
+    pub(super) fn ask(&mut self, now: Duration, name: &Arc<str>, asks: Vec<Ask>, turn: &mut Turn) {
+        let Some(member) = self.members.get_mut(name) else { return };
+        let wanted = |decision: &Arc<str>| asks.iter().any(|ask| ask.decision == *decision);
+        let gone: Vec<_> = member.asked.iter().filter(|decision| !wanted(decision)).cloned().collect();
+        for decision in gone {
+            member.asked.remove(&decision);
+            self.asked.remove(&decision);
+            self.runs.remove(&decision);
+            turn.after.push(Effect::Withdraw(decision));
+        }
+        for Ask { decision, question } in asks {
+            if !member.asked.insert(Arc::clone(&decision)) {
+                continue;
+            }
+            self.asked.insert(Arc::clone(&decision), Arc::clone(name));
+            match question {
+                Question::Hook { hook, call } => turn.after.push(Effect::Call(decision, hook, Box::new(call))),
+                Question::Analysis { templates } => {
+                    let run = Run::new(now, &found(self.spec.as_deref(), &templates));
+                    self.runs.insert(Arc::clone(&decision), run);
+                    turn.runs.insert(decision);
+                }
+            }
+        }
+    }
+
+    /// Takes the answer to what is asked under `decision`.
+    pub(super) fn take_answer(&mut self, now: Duration, decision: Arc<str>, answer: Answer, turn: &mut Turn) {
+        let Some(name) = self.asked.remove(&decision) else { return };
+        self.runs.remove(&decision);
+        let Some(member) = self.members.get_mut(&name) else { return };
+        member.asked.remove(&decision);
+        let entries = member.machine.handle(self.epoch + now, rollout::Input::Answer { decision, answer });
+        self.settle(now, &name, entries, true, turn);
+    }
+
+    /// Takes a measurement of the run behind `decision`.
+    pub(super) fn take_measured(
+        &mut self,
+        now: Duration,
+        decision: Arc<str>,
+        id: usize,
+        value: Result<f64, String>,
+        turn: &mut Turn,
+    ) {
+        if let Some(run) = self.runs.get_mut(&decision) {
+            run.take(now, id, value);
+            turn.runs.insert(decision);
+        }
+    }
+
+    /// Lets the runs in which something is due, or has changed, go on.
+    pub(super) fn advance_runs(&mut self, now: Duration, turn: &mut Turn) {
+        let due = self.runs.iter().filter(|(_, run)| run.next_deadline().is_some_and(|due| due <= now));
+        turn.runs.extend(due.map(|(decision, _)| Arc::clone(decision)));
+        while let Some(decision) = turn.runs.pop_first() {
+            let Some(run) = self.runs.get_mut(&decision) else { continue };
+            for measurement in run.due(now) {
+                turn.after.push(Effect::Measure(Arc::clone(&decision), measurement));
+            }
+            let answer = match run.verdict() {
+                None => continue,
+                Some(Verdict::Successful(_)) => Answer::Yes,
+                Some(Verdict::Failed(words)) => Answer::No(words),
+                Some(Verdict::Inconclusive(words)) => Answer::Inconclusive(words),
+            };
+            turn.after.push(Effect::Withdraw(Arc::clone(&decision)));
+            self.take_answer(now, decision, answer, turn);
+        }
+    }
+
+    /// How far the measurements are that a rollout waits for.
+    pub(super) fn progress_of(&self, name: &str) -> Option<String> {
+        let asked = &self.members.get(name)?.asked;
+        let runs: Vec<_> = asked.iter().filter_map(|decision| self.runs.get(decision)).map(Run::progress).collect();
+        (!runs.is_empty()).then(|| runs.join("; "))
+    }
+}
+
+/// Those of the templates that there are. The check across files lets none be missing.
+fn found(spec: Option<&SpecSet>, names: &[Arc<str>]) -> Vec<Arc<AnalysisTemplate>> {
+    let all = spec.into_iter().flat_map(|spec| spec.files.values()).flat_map(|file| &file.templates);
+    let known: BTreeMap<_, _> = all.map(|template| (&template.name, template)).collect();
+    names.iter().filter_map(|name| known.get(name).map(|template| Arc::clone(template))).collect()
+}
