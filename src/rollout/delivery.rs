@@ -141,11 +141,11 @@ impl Delivery {
         }
     }
 
-    /// The same traffic serves another purpose: what was not done is waited for afresh.
+    /// The same traffic serves another purpose: what was not done is waited for afresh. Who was pardoned for it stays so.
     pub(super) fn restart(&mut self) {
         if self.state != State::Done {
-            let evidence = self.evidence.take();
-            *self = Self { evidence, ahead: self.ahead, ..Self::default() };
+            let Self { evidence, pardoned, waived, ahead, .. } = std::mem::take(self);
+            *self = Self { evidence, pardoned, waived, ahead, ..Self::default() };
         }
     }
 

@@ -12,6 +12,7 @@ impl Machine {
         let why = format!("{words}: back to what the fleet had");
         self.transition(Actor::Engine, why, |record| {
             record.delivery.forgive();
+            record.delivery.restart();
             let (traffic, nodes) = (record.asked().clone(), record.delivery.pardoned.clone());
             record.rejected = Some(Rejected { traffic, words, nodes });
         });

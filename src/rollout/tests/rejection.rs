@@ -1,7 +1,8 @@
 //! A rejection that is held until somebody decides: `onNack: pause`.
 
+use super::hooks::hook;
 use super::*;
-use crate::spec::OnNack;
+use crate::spec::{OnNack, WebhookKind};
 
 /// Green has 10 %, the fleet has it; 50 % is on its way.
 fn at_half() -> Stage {
@@ -130,6 +131,34 @@ fn a_version_that_is_gone_is_not_gone_back_to() {
     assert_eq!(stage.machine.traffic().split.0.len(), 2);
     stage.target("blue");
     assert_eq!((stage.weight("blue"), stage.status().message.contains("back on")), (10_000, false));
+}
+
+#[test]
+fn a_rejection_known_before_the_rollout_is_not_its_doing() {
+    let mut spec = rollout("blue", canary(&[pause(60), Step::SetWeight(1_000)]));
+    spec.convergence.on_nack = OnNack::Pause;
+    let (machine, entries) = Machine::first_seen(START, Arc::new(spec.clone()));
+    let mut stage = Stage { machine, entries, spec, now: START, nodes: 3, transcript: String::new() };
+    stage.nack("edge-1");
+    stage.edit(|spec| spec.webhooks = vec![hook("confirm", WebhookKind::ConfirmRollout)]);
+    stage.target("green");
+    let ask = stage.machine.asks().remove(0);
+    stage.input(Input::Answer { decision: ask.decision, answer: Answer::Yes });
+    assert!(stage.input(Input::Tick).is_empty());
+    assert_eq!(stage.message(), "waiting for 1 of 3 nodes: edge-1");
+}
+
+#[test]
+fn one_that_was_stuck_is_paused_when_it_is_rejected() {
+    let mut spec = rollout("blue", canary(&[Step::Pause(None)]));
+    spec.convergence.on_nack = OnNack::Pause;
+    let (machine, entries) = Machine::first_seen(START, Arc::new(spec.clone()));
+    let mut stage = Stage { machine, entries, spec, now: START, nodes: 3, transcript: String::new() };
+    stage.target("green");
+    stage.wait(3_600);
+    assert_eq!(stage.phase(), Phase::Degraded);
+    stage.nack("edge-1");
+    assert_eq!(stage.phase(), Phase::Paused);
 }
 
 #[test]
