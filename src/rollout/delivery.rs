@@ -202,7 +202,7 @@ impl Delivery {
     /// Who is waited for.
     pub(super) fn awaited(&self, convergence: &Convergence) -> String {
         let Some(Evidence { nodes, converged, missing, .. }) = &self.evidence else {
-            return "waiting for word of the fleet".to_owned();
+            return "on its way to the fleet".to_owned();
         };
         if self.ahead {
             return self.awaited_ahead(*nodes, *converged, missing);

@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use crate::spec::Split;
 
-/// `1.8s`, `30s`, `3m20s`, `2h5m`, `1d3h`: the two largest units, never a unit of zero.
+/// `12ms`, `1.8s`, `30s`, `3m20s`, `2h5m`, `1d3h`: the two largest units, never a unit of zero.
 #[must_use]
 pub fn span(duration: Duration) -> String {
     let seconds = duration.as_secs();
+    if seconds == 0 && !duration.is_zero() {
+        return format!("{}ms", duration.as_millis());
+    }
     if seconds < 60 {
         let tenths = duration.as_millis() / 100;
         return match (tenths / 10, tenths % 10) {
@@ -51,9 +54,9 @@ mod tests {
 
     #[test]
     fn figures_read_well() {
-        let shown = [400, 1_850, 30_000, 200_000, 7_500_000, 97_200_000, 3_600_000, 86_405_000]
+        let shown = [12, 400, 1_850, 30_000, 200_000, 7_500_000, 97_200_000, 3_600_000, 86_405_000]
             .map(|millis| span(Duration::from_millis(millis)));
-        assert_eq!(shown, ["0.4s", "1.8s", "30s", "3m20s", "2h5m", "1d3h", "1h", "1d"]);
+        assert_eq!(shown, ["12ms", "400ms", "1.8s", "30s", "3m20s", "2h5m", "1d3h", "1h", "1d"]);
         assert_eq!([0, 1, 50, 1_225, 10_000].map(percent), ["0", "0.01", "0.5", "12.25", "100"]);
         let all: Vec<String> = ["a", "b", "c", "d"].map(str::to_owned).into();
         assert_eq!(names(&all[..2], 2), "a, b");

@@ -433,7 +433,7 @@ fn why_tells_it_in_one_paragraph() {
         "checkout is Paused at step 3/5 (pause until promoted, blue 87.75% green 12.25%) since 10:00:20Z (6m ago): \
          paused until promoted: serin promote checkout. On the fleet: 47/48 nodes, slowest edge-17, 1.8s. Made so by \
          the engine at 10:00:14Z (6m ago): 48/48 nodes have it after 1.8s. Before that bob at 10:00:12Z (6m ago): \
-         promoted past: a pause (48/48 nodes had what was asked before, after 0.9s). Revision 2 was begun by an edit \
+         promoted past: a pause (48/48 nodes had what was asked before, after 900ms). Revision 2 was begun by an edit \
          of the file at 10:00:04Z (6m ago): the file's target is green. Commands in between: ann at 10:00:06Z (6m \
          ago): paused (lunch); ann at 10:00:08Z (6m ago): resumed.\n"
     );

@@ -78,6 +78,7 @@ fn transition(entry: &EntryReport, now: &str) -> String {
     let who = match entry.actor.as_str() {
         "file" => "an edit of the file",
         "engine" => "the engine",
+        "unknown" => "somebody unknown",
         person => person,
     };
     format!("{who} at {}: {}", words::ago(&entry.at, now), entry.why)

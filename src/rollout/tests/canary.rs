@@ -16,7 +16,7 @@ fn plan() -> Strategy {
 fn a_whole_canary() {
     let mut stage = Stage::new(plan());
     stage.target("green");
-    assert_eq!(stage.message(), "waiting for word of the fleet");
+    assert_eq!(stage.message(), "on its way to the fleet");
     assert_eq!(stage.machine.traffic().header_routes[0].1, "green".into());
     stage.converge();
     stage.now += secs(2);

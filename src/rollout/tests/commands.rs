@@ -80,7 +80,7 @@ fn what_makes_no_sense_is_refused() {
 
     let mut stage = Stage::new(plan());
     stage.target("green");
-    assert_eq!(stage.refused(Verb::Promote), "no pause or gate to promote past: waiting for word of the fleet");
+    assert_eq!(stage.refused(Verb::Promote), "no pause or gate to promote past: on its way to the fleet");
     stage.converge();
     assert_eq!(stage.refused(Verb::Resume), "not paused by a command: promote goes past the pause it is at");
     stage.order(Verb::Abort);
