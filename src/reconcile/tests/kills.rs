@@ -20,7 +20,7 @@ impl Random {
     }
 }
 
-/// One rollout to its end, killed about every `life` effects; how often it was killed.
+/// One rollout to its end; how often it was killed on the way.
 fn run(seed: u64) -> usize {
     let mut random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
     let mut rig = Rig::new(&document("blue", CANARY), 3);
@@ -30,15 +30,14 @@ fn run(seed: u64) -> usize {
     let mut edited = false;
     let mut connected: BTreeSet<u64> = (1..=3).collect();
     for _ in 0..3_000 {
-        if kills < 12 && rig.life.is_none() {
+        // Before which of the next effects it is killed; the last stretch is left to it.
+        if kills < 30 && rig.life.is_none() {
             rig.life = Some(usize::try_from(random.below(6)).expect("small"));
         }
         let alive = match random.below(8) {
             0 if !edited => {
                 edited = true;
-                rig.edit(&document("green", CANARY));
-                // Had the kill come before the record, the edit is found by the next process.
-                true
+                rig.edit(&document("green", CANARY))
             }
             0..3 => {
                 let time = Duration::from_millis(random.below(700));
@@ -62,7 +61,7 @@ fn run(seed: u64) -> usize {
             }
             _ => rig.tell(),
         };
-        if !alive || rig.life == Some(0) {
+        if !alive {
             kills += 1;
             connected.clear();
             rig.restart(Duration::from_millis(random.below(60_000)));
@@ -80,6 +79,6 @@ fn run(seed: u64) -> usize {
 
 #[test]
 fn clients_see_a_prefix_of_the_plan_wherever_the_process_is_killed() {
-    let kills: usize = (1..=100).map(run).sum();
+    let kills: usize = (1..=150).map(run).sum();
     assert!(kills >= 1_000, "{kills} kills");
 }

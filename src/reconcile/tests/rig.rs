@@ -88,15 +88,15 @@ impl Rig {
         rig
     }
 
-    pub(super) fn edit(&mut self, rollouts: &str) {
+    pub(super) fn edit(&mut self, rollouts: &str) -> bool {
         self.disk.spec = spec(rollouts);
-        self.input(Input::Spec(Arc::clone(&self.disk.spec)));
+        self.input(Input::Spec(Arc::clone(&self.disk.spec)))
     }
 
     /// Whether the process lived through it.
     pub(super) fn input(&mut self, input: Input) -> bool {
         for effect in self.reconciler.handle(self.now, input) {
-            match self.life.as_mut() {
+            match self.life.as_mut().filter(|_| !matches!(effect, Effect::Answer(_))) {
                 Some(0) => return false,
                 Some(left) => *left -= 1,
                 None => {}
