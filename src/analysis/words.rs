@@ -16,7 +16,7 @@ pub(super) fn ending(watched: &Watched) -> String {
         Some(Outcome::Failed) => {
             let (times, limit) = (tally.errors_in_row, metric.consecutive_error_limit);
             let error = tally.last_error.as_deref().unwrap_or_default();
-            format!("{name} could not be measured {times} times in a row (limit {limit}): {error}")
+            format!("{name} could not be measured ({times} in a row, limit {limit}): {error}")
         }
         Some(Outcome::Passed) => {
             let value = tally.last_good.map(number).unwrap_or_default();
@@ -26,14 +26,11 @@ pub(super) fn ending(watched: &Watched) -> String {
                 None => format!("{name} {value} is {range} ({} of {measured} measurements)", tally.good),
             }
         }
-        Some(Outcome::Inconclusive) => match metric.consecutive_success_limit {
-            Some(limit) => format!(
-                "{name} was measured {measured} times, {} of them {}, but never {limit} in a row",
-                tally.good,
-                range(metric.threshold)
-            ),
-            None => format!("{name} was measured {measured} times, never {}", range(metric.threshold)),
-        },
+        Some(Outcome::Inconclusive) => {
+            let range = range(metric.threshold);
+            let in_row = metric.consecutive_success_limit.map(|limit| format!(", but never {limit} in a row"));
+            format!("{name} was {range} in {} of {measured} measurements{}", tally.good, in_row.unwrap_or_default())
+        }
         None => progress(watched),
     }
 }

@@ -2,6 +2,7 @@
 
 use http::header::LOCATION;
 use http::{Response, StatusCode};
+use serde::Deserialize;
 
 /// Characters of an answer that are shown.
 const MAX_SHOWN: usize = 200;
@@ -18,10 +19,23 @@ pub(super) fn refusal(status: StatusCode, location: Option<&str>, body: &[u8]) -
     if let Some(location) = location {
         return format!("answered {status} to {}: redirects are not followed", shown(location));
     }
-    match first_line(body) {
-        line if line.is_empty() => format!("answered {status}"),
-        line => format!("answered {status}: {line}"),
+    match complaint(body).unwrap_or_else(|| first_line(body)) {
+        words if words.is_empty() => format!("answered {status}"),
+        words => format!("answered {status}: {words}"),
     }
+}
+
+/// What JSON such as that of Prometheus names as its error.
+pub(super) fn complaint(body: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Complaint {
+        #[serde(rename = "errorType")]
+        kind: Option<String>,
+        error: String,
+    }
+    let Complaint { kind, error } = serde_json::from_slice(body).ok()?;
+    let kind = kind.map(|kind| format!("{kind}: ")).unwrap_or_default();
+    Some(shown(&format!("{kind}{error}")))
 }
 
 /// The first line that says something, fit to be shown.

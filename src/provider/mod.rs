@@ -14,7 +14,7 @@ use http::{Method, Uri};
 
 use crate::rollout::Call;
 use crate::spec::{Provider, Webhook};
-use request::{Http, Request};
+use request::{Body, Http, Request};
 
 /// Bytes of a measurement's answer that are read; one value takes a few hundred.
 const MAX_ANSWER: usize = 1 << 20;
@@ -58,22 +58,17 @@ impl Client {
     pub async fn call(&self, hook: &Webhook, call: &Call) -> Result<(), String> {
         let body = serde_json::to_vec(call).map_err(|error| error.to_string())?;
         let uri = uri(&hook.url)?;
-        let mut backoff = FIRST_BACKOFF;
-        let mut left = hook.retries;
-        loop {
+        for retry in 0.. {
             let request = Request::new(Method::POST, uri.clone())?
                 .header("content-type", "application/json")?
                 .header("idempotency-key", &call.decision_id)?
                 .body(body.clone());
             match self.attempt(request, hook.timeout).await {
-                Err(_) if left > 0 => {
-                    tokio::time::sleep(backoff).await;
-                    left -= 1;
-                    backoff = (backoff * 2).min(MAX_BACKOFF);
-                }
+                Err(_) if retry < hook.retries => tokio::time::sleep(backoff(retry)).await,
                 result => return result,
             }
         }
+        Ok(())
     }
 
     async fn attempt(&self, request: Request, timeout: Duration) -> Result<(), String> {
@@ -82,7 +77,9 @@ impl Client {
             return Ok(());
         }
         let (status, location) = answer::head(&answer);
-        let body = within(WORDS_TIMEOUT, request::read(answer, MAX_WORDS)).await.unwrap_or_default();
+        let mut body = Body::default();
+        // A no without words is a no.
+        let _ = within(WORDS_TIMEOUT, request::read(answer, MAX_WORDS, &mut body)).await;
         Err(answer::refusal(status, location.as_deref(), &body.bytes))
     }
 
@@ -113,7 +110,8 @@ impl Client {
         within(timeout, async {
             let answer = self.http.send(request).await?;
             let (status, location) = answer::head(&answer);
-            let body = request::read(answer, MAX_ANSWER).await?;
+            let mut body = Body::default();
+            request::read(answer, MAX_ANSWER, &mut body).await?;
             if !status.is_success() {
                 return Err(answer::refusal(status, location.as_deref(), &body.bytes));
             }
@@ -121,6 +119,11 @@ impl Client {
         })
         .await
     }
+}
+
+/// Before retry number `retry`, counted from 0.
+fn backoff(retry: u32) -> Duration {
+    FIRST_BACKOFF.saturating_mul(2_u32.saturating_pow(retry)).min(MAX_BACKOFF)
 }
 
 fn uri(url: &str) -> Result<Uri, String> {

@@ -43,6 +43,10 @@ impl Http {
             let error = found.errors.first().map(ToString::to_string).unwrap_or_default();
             warn!(error, "this machine trusts no certificate: no https:// can be asked");
         }
+        Self::trusting(roots)
+    }
+
+    pub(super) fn trusting(roots: RootCertStore) -> Result<Self, rustls::Error> {
         let tls = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
             .with_safe_default_protocol_versions()?
             .with_root_certificates(roots)
@@ -90,10 +94,9 @@ fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) -> Result<(), 
     Ok(())
 }
 
-/// Reads no more than `limit` bytes.
-pub(super) async fn read(answer: Response<Incoming>, limit: usize) -> Result<Body, String> {
+/// Reads no more than `limit` bytes, into `read`: they are there whatever comes after them.
+pub(super) async fn read(answer: Response<Incoming>, limit: usize, read: &mut Body) -> Result<(), String> {
     let mut body = answer.into_body();
-    let mut read = Body::default();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| format!("the answer broke off: {}", root(&error)))?;
         let Some(data) = frame.data_ref() else { continue };
@@ -104,7 +107,7 @@ pub(super) async fn read(answer: Response<Incoming>, limit: usize) -> Result<Bod
             break;
         }
     }
-    Ok(read)
+    Ok(())
 }
 
 fn in_words(error: &Error) -> String {

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json_path::JsonPath;
 
-use super::answer::shown;
+use super::answer::{complaint, shown};
 
 /// What `/api/v1/query` answers, as far as it is read.
 #[derive(Debug, Deserialize)]
@@ -36,6 +36,9 @@ pub(super) fn of_prometheus(body: &[u8]) -> Result<f64, String> {
     #[derive(Debug, Deserialize)]
     struct Answer {
         data: Data,
+    }
+    if let Some(complaint) = complaint(body) {
+        return Err(complaint);
     }
     let answer: Answer = serde_json::from_slice(body)
         .map_err(|error| format!("the answer is none of Prometheus: {}", shown(&error.to_string())))?;
@@ -74,3 +77,6 @@ fn number(text: &str) -> Result<f64, String> {
     let value = text.trim().parse().ok().filter(|value: &f64| value.is_finite());
     value.ok_or_else(|| format!("the value {:?} is no finite number", shown(text)))
 }
+
+#[cfg(test)]
+mod tests;
