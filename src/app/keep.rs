@@ -59,12 +59,13 @@ impl Keeper {
         let mut batch = Vec::with_capacity(BATCH);
         loop {
             let write = self.write_at.map(|at| at.saturating_sub(self.clock.now()));
+            let mut rejected = false;
             tokio::select! {
                 count = messages.recv_many(&mut batch, BATCH) => {
                     if count == 0 {
                         return;
                     }
-                    self.take(&mut batch).await;
+                    rejected = self.take(&mut batch);
                 }
                 Ok(()) = aims.changed() => {
                     if let Some((number, world)) = aims.borrow_and_update().clone() {
@@ -86,10 +87,16 @@ impl Keeper {
                 }
                 news
             });
+            // After the news: a rollout must not wait for a disk to be stopped.
+            if rejected {
+                let rejections = serde_json::to_value(self.fleet.all_rejections());
+                save(&self.rejections, rejections, "a restart would send proxies again what they have rejected").await;
+            }
         }
     }
 
-    async fn take(&mut self, batch: &mut Vec<Message>) {
+    /// Whether what nodes reject has changed.
+    fn take(&mut self, batch: &mut Vec<Message>) -> bool {
         let mut rejected = false;
         for message in batch.drain(..) {
             if let Message::Event(stream, event) = &message {
@@ -104,10 +111,7 @@ impl Keeper {
             }
             self.fleet.handle_message(self.clock.now(), message);
         }
-        if rejected {
-            let rejections = serde_json::to_value(self.fleet.all_rejections());
-            save(&self.rejections, rejections, "a restart would send proxies again what they have rejected").await;
-        }
+        rejected
     }
 }
 

@@ -31,8 +31,6 @@ pub(super) struct Steer {
     pub(super) aim: watch::Sender<Aim>,
     pub(super) clock: Clock,
     pub(super) asking: Asking,
-    /// Rises, and must not be served before it is remembered.
-    pub(super) held: Option<Publication>,
     /// When to try to write again.
     pub(super) retry: Option<Duration>,
 }
@@ -76,18 +74,11 @@ impl Steer {
             let written = self.memory.write(entries, records).await;
             self.retry = (!written).then(|| self.clock.now() + RETRY);
         }
-        if self.retry.is_none()
-            && let Some(held) = self.held.take()
-        {
-            self.publish(held);
+        if let Some(publication) = self.reconciler.publish(self.retry.is_none()) {
+            self.publish(publication);
         }
         for effect in rest {
             match effect {
-                Effect::Publish(next) if next.rises && self.retry.is_some() => self.held = Some(next),
-                Effect::Publish(next) => {
-                    self.held = None;
-                    self.publish(next);
-                }
                 Effect::History(rollout, limit, reply) => reply(Some(self.memory.history(rollout, limit).await)),
                 Effect::Answer(answer) => answer(),
                 Effect::Call(decision, hook, call) => self.asking.call(decision, hook, *call),
@@ -98,7 +89,7 @@ impl Steer {
         }
     }
 
-    fn publish(&self, Publication { number, world, .. }: Publication) {
+    fn publish(&self, Publication { number, world }: Publication) {
         self.world.send_replace(Some(world.clone()));
         self.aim.send_replace(Some((number, world)));
     }

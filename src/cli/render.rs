@@ -11,7 +11,7 @@ use super::Outcome;
 use super::files::FileArgs;
 use super::node::NodeArgs;
 use super::output::{Format, write_document};
-use crate::reconcile::{Effect, Input, Reconciler};
+use crate::reconcile::{Input, Reconciler};
 use crate::spec::{Admitted, Severity, json};
 use crate::translate::Rendered;
 use crate::xds::Node;
@@ -70,10 +70,10 @@ pub(super) fn run(args: &RenderArgs, out: &mut dyn Write, err: &mut dyn Write) -
     let spec = admitted.spec_set().into();
     let node = args.node();
     let mut resources = Vec::new();
-    for effect in Reconciler::default().handle(Duration::ZERO, Input::Spec(spec)) {
-        if let Effect::Publish(publication) = effect {
-            resources = publication.world.render(&node).iter().map(document).collect::<anyhow::Result<_>>()?;
-        }
+    let mut reconciler = Reconciler::default();
+    reconciler.handle(Duration::ZERO, Input::Spec(spec));
+    if let Some(publication) = reconciler.publish(true) {
+        resources = publication.world.render(&node).iter().map(document).collect::<anyhow::Result<_>>()?;
     }
     write_document(out, &json!({ "resources": resources }), args.format)?;
     Ok(Outcome::Positive)

@@ -240,6 +240,14 @@ impl Fleet {
             | Event::Unsettled { ty } => *ty,
         };
         let slot = &mut stream.types[ty.index()];
+        if matches!(event, Event::Forgiven { .. }) {
+            node.rejections.retain(|rejection| rejection.ty != ty);
+            if slot.is_none() {
+                // Of a type that this stream has not asked for.
+                let name = stream.node.clone();
+                return self.count(&name);
+            }
+        }
         let rejected = node.rejections.iter().rev().find(|rejection| rejection.ty == ty);
         let state = slot.get_or_insert_with(|| TypeState::asked(now, rejected));
         match event {
@@ -254,10 +262,7 @@ impl Fleet {
                 state.status = Status::Nack;
                 node.rejections.push(rejection);
             }
-            Event::Forgiven { .. } => {
-                node.rejections.retain(|rejection| rejection.ty != ty);
-                state.turn(Status::Stale, now);
-            }
+            Event::Forgiven { .. } => state.turn(Status::Stale, now),
             Event::Settled { version, .. } => {
                 (state.error, state.settled) = (None, Some(version));
                 state.resources.clear();

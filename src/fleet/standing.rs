@@ -111,7 +111,8 @@ impl std::fmt::Debug for Counts {
 }
 
 impl Fleet {
-    /// Counts against `world` from now on, which is known by `number`.
+    /// Counts against `world` from now on, which is known by `number`. A node that is still on its way from what is wanted
+    /// again to something else counts as having it for the moment.
     pub fn aim(&mut self, number: u64, world: Arc<dyn Assign>) {
         (self.counts.number, self.counts.world) = (number, Some(world));
         self.counts.wanted.clear();
@@ -126,23 +127,25 @@ impl Fleet {
     /// How the fleet stands on the world it is aimed at.
     pub fn standing(&mut self) -> Standing {
         let away = self.counts.away.take().unwrap_or_else(|| self.find_away());
-        let told = |(id, group): (&String, &Group)| {
+        let told = |(id, name, group): (&String, &str, &Group)| {
             let pending = group.pending.contains(id);
-            let rejections = self.nodes.get(id).map(|node| node.rejections.clone()).unwrap_or_default();
+            let mut rejections = self.nodes.get(id).map(|node| node.rejections.clone()).unwrap_or_default();
+            let wanted = self.counts.wanted.get(name);
+            rejections.retain(|rejection| holds(rejection, wanted.map(|wanted| &**wanted)));
             let id = id.clone();
             rejections.into_iter().map(move |rejection| Rejected { node: id.clone(), pending, rejection })
         };
-        let one = |group: &Group| GroupStanding {
+        let one = |name: &str, group: &Group| GroupStanding {
             nodes: group.nodes,
             pending: group.pending.len(),
             some_pending: group.pending.iter().take(NAMED).cloned().collect(),
             rejecting: group.rejecting.len(),
-            rejected: group.accused.iter().map(|id| (id, group)).flat_map(told).take(TOLD).collect(),
+            rejected: group.accused.iter().map(|id| (id, name, group)).flat_map(told).take(TOLD).collect(),
             latest: group.latest.clone(),
             away: Arc::default(),
         };
         let with_nodes = self.counts.groups.iter().filter(|(_, group)| group.nodes > 0);
-        let mut groups: BTreeMap<_, _> = with_nodes.map(|(name, group)| (name.clone(), one(group))).collect();
+        let mut groups: BTreeMap<_, _> = with_nodes.map(|(name, group)| (name.clone(), one(name, group))).collect();
         for (name, nodes) in &away {
             groups.entry(name.clone()).or_default().away = Arc::clone(nodes);
         }
@@ -194,6 +197,11 @@ impl Fleet {
         let live: Vec<_> = node.streams.iter().rev().filter_map(|stream| self.streams.get(stream)).collect();
         let group = live.first()?.group.clone();
         let wanted = self.counts.wanted(&group);
+        let rejects = |ty| {
+            let of_type = node.rejections.iter().filter(|rejection| rejection.ty == ty);
+            of_type.into_iter().any(|rejection| holds(rejection, wanted.as_deref()))
+        };
+        let accused = ResourceType::ALL.into_iter().any(rejects);
         let mut lack = Lack::Pending;
         for ty in ResourceType::ALL {
             // While a stream is replaced, what the newest says of a type counts.
@@ -201,12 +209,13 @@ impl Fleet {
             let has = wanted.as_ref().is_some_and(|wanted| state.settled == Some(wanted.set(ty).version()));
             let this = match state.status {
                 _ if has => Lack::Nothing,
-                Status::Nack => Lack::Rejected,
-                _ => return Some(Place { group, lack: Lack::Pending, rejects: !node.rejections.is_empty() }),
+                // What is wanted may have changed since, and its session not heard of it.
+                Status::Nack if rejects(ty) => Lack::Rejected,
+                _ => return Some(Place { group, lack: Lack::Pending, rejects: accused }),
             };
             lack = if this == Lack::Rejected || lack == Lack::Rejected { Lack::Rejected } else { Lack::Nothing };
         }
-        Some(Place { group, lack, rejects: !node.rejections.is_empty() })
+        Some(Place { group, lack, rejects: accused })
     }
 
     fn group_of<'a>(&'a self, node: &'a Node) -> Option<&'a str> {
@@ -224,6 +233,11 @@ impl Fleet {
         }
         away.into_iter().map(|(group, nodes)| (group, nodes.into())).collect()
     }
+}
+
+/// Whether a rejection is still about what is wanted.
+fn holds(rejection: &Rejection, wanted: Option<&Snapshot>) -> bool {
+    wanted.is_none_or(|wanted| rejection.is_about(wanted.set(rejection.ty)))
 }
 
 impl Counts {

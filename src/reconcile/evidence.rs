@@ -11,6 +11,9 @@ use crate::rollout::{Evidence, Machine, Nack};
 use crate::spec::Rollout;
 use crate::translate::World;
 
+/// How many of the nodes that are away are named.
+const NAMED: usize = 10;
+
 /// The evidence about a rollout's present traffic, which `world` carries and `standing` is about; and when it changes by
 /// itself because a node that is away turns stale.
 pub(super) fn of(
@@ -23,17 +26,20 @@ pub(super) fn of(
     let mut evidence = Evidence { generation: machine.generation(), ..Evidence::default() };
     let mut stale = None;
     let all = machine.ahead().is_none();
-    for seat in world.audience(rollout).into_iter().filter(|seat| all || seat.canary) {
-        let Some(group) = standing.groups.get(&*seat.group) else { continue };
+    let seats = world.audience(rollout).into_iter().filter(|seat| all || seat.canary).map(|seat| seat.group);
+    let seen: Vec<_> = seats.filter_map(|group| standing.groups.get(&*group)).collect();
+    // Of nodes that an earlier process saw and that have not come back, nobody knows what they see.
+    let unknown = standing.groups.iter().filter(|(name, _)| !world.knows(name)).map(|(_, group)| group);
+    for group in seen.into_iter().chain(unknown) {
         let nacks: Vec<&Rejected> = group.rejected.iter().filter(|nack| concerns(world, rollout, nack)).collect();
         let refusing = refusing(group, &nacks);
-        let away = group.away.iter().filter(|away| now < away.since + rollout.convergence.stale_after);
-        let away: Vec<_> = away.collect();
-        stale = stale.into_iter().chain(away.first().map(|away| away.since + rollout.convergence.stale_after)).min();
+        let stale_after = rollout.convergence.stale_after;
+        let away = &group.away[group.away.partition_point(|away| away.since + stale_after <= now)..];
+        stale = stale.into_iter().chain(away.first().map(|away| away.since + stale_after)).min();
         evidence.nodes += group.nodes + away.len();
         evidence.converged += group.nodes - group.pending - refusing;
         evidence.missing.extend(group.some_pending.iter().cloned());
-        evidence.missing.extend(away.into_iter().map(|away| away.node.clone()));
+        evidence.missing.extend(away.iter().take(NAMED).map(|away| away.node.clone()));
         evidence.missing.extend(nacks.iter().filter(|nack| !nack.pending).map(|nack| nack.node.clone()));
         evidence.nacks.extend(nacks.into_iter().map(nack));
         evidence.slowest = evidence.slowest.or_else(|| group.latest.clone());

@@ -10,7 +10,7 @@ use crate::spec::{Rollout, Served, Traffic};
 use crate::translate::version_of_user;
 
 /// How old a kept record of a rollout under way gets: so much waited time a crash can cost.
-const SAVE_EVERY: Duration = Duration::from_secs(10);
+const SAVE_EVERY: Duration = Duration::from_secs(15);
 
 /// A machine that asks for a time that is past is not asked again before this.
 const SOON: Duration = Duration::from_millis(100);
@@ -53,13 +53,20 @@ impl Member {
         version.cloned().ok_or_else(|| format!("{} has no sessionAffinity: users get any version", self.spec.name))
     }
 
+    /// Whether the file still has every version that `before` gives traffic to.
+    pub(super) fn has_all_of(&self, before: &Served) -> bool {
+        let there = |name: &Arc<str>| self.spec.versions.iter().any(|version| version.name == *name);
+        before.traffic.split.0.iter().all(|(name, _)| there(name))
+    }
+
+    /// Only where waited time brings something about is it worth keeping.
     pub(super) fn is_save_due(&self, now: Duration) -> bool {
-        !self.machine.is_at_rest() && now >= self.saved + SAVE_EVERY
+        self.machine.next_deadline().is_some() && now >= self.saved + SAVE_EVERY
     }
 
     pub(super) fn next_due(&self, now: Duration, epoch: Duration) -> Duration {
         let machine = self.machine.next_deadline().map(|due| due.saturating_sub(epoch));
-        let save = (!self.machine.is_at_rest()).then_some(self.saved + SAVE_EVERY);
+        let save = machine.map(|_| self.saved + SAVE_EVERY);
         let due = [machine, save, self.stale].into_iter().flatten().min();
         due.map_or(Duration::MAX, |due| if due <= now { now + SOON } else { due })
     }

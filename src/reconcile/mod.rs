@@ -2,9 +2,9 @@
 //! from [`crate::translate`], who has them from [`crate::fleet`]. One task owns the [`Reconciler`], feeds it what happens
 //! and carries out what it answers.
 //!
-//! Each rollout of the files has a [`Machine`]. What an input changes about one is written down before it is served
-//! ([`Effect::Journal`], [`Effect::Save`], then [`Effect::Publish`]), so that a crash in between repeats a step and
-//! never skips one.
+//! Each rollout of the files has a [`rollout::Machine`]. What an input changes about one is written down first
+//! ([`Effect::Journal`], [`Effect::Save`]) and served then ([`Reconciler::publish`]), so that a crash in between repeats
+//! a step and never skips one.
 
 mod asking;
 mod evidence;
@@ -29,6 +29,9 @@ pub use message::{Message, Reply};
 /// For whoever passes messages on: the word that was probably meant.
 pub use crate::spec::suggest;
 
+/// Records that are kept in one turn because they grow old; the others' turn comes soon.
+const SAVES: usize = 20;
+
 /// What happens.
 pub enum Input {
     /// The documents in force, after each load. The first is the first full load: nothing is published before.
@@ -45,14 +48,12 @@ pub enum Input {
     Tick,
 }
 
-/// What is to be done, in order.
+/// What is to be done: first what is to be written, then [`Reconciler::publish`], then the rest in order.
 pub enum Effect {
     /// Write these down.
     Journal(Vec<Entry>),
     /// Keep this in place of what was kept of the rollout before.
     Save(Box<Record>),
-    /// Serve this from now on.
-    Publish(Publication),
     /// Call this hook, for this decision.
     Call(Arc<str>, Arc<Webhook>, Box<Call>),
     /// Ask for this value, for this decision.
@@ -61,7 +62,7 @@ pub enum Effect {
     Withdraw(Arc<str>),
     /// Read so many of the newest entries of a rollout's journal, and answer with them.
     History(Arc<str>, usize, Reply<Option<Result<Vec<Entry>, String>>>),
-    /// Tell somebody that what is above is done.
+    /// Tell somebody how that went.
     Answer(Box<dyn FnOnce() + Send>),
 }
 
@@ -71,9 +72,6 @@ pub struct Publication {
     pub number: u64,
     /// What to serve.
     pub world: Arc<World>,
-    /// Whether any version gets more than before of what its rollout's stable version had. It must not be served before
-    /// it is remembered; what goes back to safety may.
-    pub rises: bool,
 }
 
 /// What an earlier process left of a rollout.
@@ -94,8 +92,14 @@ pub struct Reconciler {
     found: BTreeMap<Arc<str>, Found>,
     spec: Option<Arc<SpecSet>>,
     members: BTreeMap<Arc<str>, Member>,
-    /// What each of `members` asks for.
+    /// What is served of each of `members`.
     served: BTreeMap<Arc<str>, Served>,
+    /// Those that ask for something else since.
+    moved: BTreeSet<Arc<str>>,
+    /// Those of them that rise, while that cannot be written down.
+    waiting: BTreeSet<Arc<str>>,
+    /// Whether documents have changed since the last publication.
+    edited: bool,
     world: Arc<World>,
     /// Of `world`; 0 before the first is published.
     number: u64,
@@ -151,7 +155,7 @@ impl Reconciler {
         }
         self.advance_runs(now, &mut turn);
         self.judge_groups(now, &mut turn);
-        self.effects(turn)
+        Self::effects(turn)
     }
 
     /// When to send [`Input::Tick`] even if nothing happens.
@@ -171,6 +175,8 @@ impl Reconciler {
         for name in gone {
             let Some(member) = self.members.remove(&name) else { continue };
             self.served.remove(&name);
+            self.moved.remove(&name);
+            turn.groups.extend(member.spec.group.clone());
             self.due.remove(&(member.due, Arc::clone(&name)));
             for decision in member.asked {
                 self.asked.remove(&decision);
@@ -182,24 +188,59 @@ impl Reconciler {
         for (name, rollout) in rollouts {
             let entries = match self.members.get_mut(&name) {
                 Some(member) if member.spec == *rollout => continue,
-                Some(member) => member.edit(self.epoch + now, rollout),
+                Some(member) => {
+                    turn.groups.extend(member.spec.group.clone());
+                    member.edit(self.epoch + now, rollout)
+                }
                 None => {
                     let found = self.found.remove(&name);
+                    if let Some(Found::Record(record, _)) = &found {
+                        let (traffic, ahead) = (record.traffic().clone(), record.ahead().cloned());
+                        self.served.insert(Arc::clone(&name), Served { traffic, ahead });
+                    }
                     let (machine, entries) = member::begin(self.epoch + now, rollout, found);
                     self.members.insert(Arc::clone(&name), Member::new(Arc::clone(rollout), machine, now));
                     entries
                 }
             };
-            self.settle(now, &name, entries, true, turn);
+            self.settle(now, &name, entries, false, turn);
         }
-        turn.publish = true;
+        self.edited = true;
+    }
+
+    /// What to serve from now on, after the effects of an input were `written` or not; `None` if that is what is served
+    /// already. To be asked after each input.
+    ///
+    /// Nothing rises that is not written down: a crash would forget it, and clients see it rise again. What goes back
+    /// to safety does not wait.
+    pub fn publish(&mut self, written: bool) -> Option<Publication> {
+        let spec = self.spec.as_ref()?;
+        self.waiting.clear();
+        for name in std::mem::take(&mut self.moved) {
+            let Some(member) = self.members.get(&name) else { continue };
+            let wanted = member.served();
+            let before = self.served.get(&name).filter(|before| member.has_all_of(before));
+            if !written && before.is_some_and(|before| member::rises(before, &wanted, member.machine.stable())) {
+                self.waiting.insert(name);
+            } else if before != Some(&wanted) {
+                self.served.insert(name, wanted);
+                self.edited = true;
+            }
+        }
+        self.moved.clone_from(&self.waiting);
+        if !std::mem::take(&mut self.edited) {
+            return None;
+        }
+        self.world = Arc::new(self.world.next(spec, &self.served));
+        self.number += 1;
+        Some(Publication { number: self.number, world: Arc::clone(&self.world) })
     }
 
     /// Tells a rollout how the fleet stands on it, and lets it do what is due.
     fn look(&mut self, now: Duration, name: &Arc<str>, turn: &mut Turn) {
         let Some(member) = self.members.get_mut(name) else { return };
-        let evidence = (self.standing.world == self.number)
-            .then(|| evidence::of(&self.world, &self.standing, &member.spec, &member.machine, now));
+        let current = self.standing.world == self.number && !self.waiting.contains(name);
+        let evidence = current.then(|| evidence::of(&self.world, &self.standing, &member.spec, &member.machine, now));
         let (input, stale) = match evidence {
             Some((evidence, stale)) => (rollout::Input::Evidence(evidence), stale),
             None => (rollout::Input::Tick, None),
@@ -269,6 +310,9 @@ impl Reconciler {
         if let Some(progress) = self.progress_of(name) {
             status.message = format!("{}; {progress}", status.message);
         }
+        if self.waiting.contains(name) {
+            "waits for the state directory to be written; see the log of serin".clone_into(&mut status.message);
+        }
         Some(status)
     }
 
@@ -276,16 +320,10 @@ impl Reconciler {
     /// that must be `kept` or would be too old.
     fn settle(&mut self, now: Duration, name: &Arc<str>, entries: Vec<Entry>, kept: bool, turn: &mut Turn) {
         let Some(member) = self.members.get_mut(name) else { return };
-        let served = member.served();
-        match self.served.get(name) {
-            Some(before) if *before == served => {}
-            before => {
-                turn.rises |= before.is_none_or(|before| member::rises(before, &served, member.machine.stable()));
-                turn.publish = true;
-                self.served.insert(Arc::clone(name), served);
-            }
+        if self.served.get(name) != Some(&member.served()) {
+            self.moved.insert(Arc::clone(name));
         }
-        if kept || !entries.is_empty() || member.is_save_due(now) {
+        if kept || !entries.is_empty() || (member.is_save_due(now) && turn.records.len() < SAVES) {
             member.saved = now;
             turn.records.push(member.machine.record());
         }
@@ -303,18 +341,13 @@ impl Reconciler {
         self.ask(now, name, asks, turn);
     }
 
-    fn effects(&mut self, turn: Turn) -> Vec<Effect> {
-        let Turn { entries, records, publish, rises, after, .. } = turn;
+    fn effects(turn: Turn) -> Vec<Effect> {
+        let Turn { entries, records, after, .. } = turn;
         let mut effects = Vec::new();
         if !entries.is_empty() {
             effects.push(Effect::Journal(entries));
         }
         effects.extend(records.into_iter().map(|record| Effect::Save(Box::new(record))));
-        if let Some(spec) = self.spec.as_ref().filter(|_| publish) {
-            self.world = Arc::new(self.world.next(spec, &self.served));
-            self.number += 1;
-            effects.push(Effect::Publish(Publication { number: self.number, world: Arc::clone(&self.world), rises }));
-        }
         effects.extend(after);
         effects
     }
@@ -325,8 +358,6 @@ impl Reconciler {
 struct Turn {
     entries: Vec<Entry>,
     records: Vec<Record>,
-    publish: bool,
-    rises: bool,
     /// In which a member may have moved.
     groups: BTreeSet<Arc<str>>,
     /// Which may have come to an end, by their decision.

@@ -9,17 +9,8 @@ use crate::xds::{Assign, Node};
 use rig::{document, spec};
 
 fn publish(reconciler: &mut Reconciler, spec: &Arc<SpecSet>) -> Option<Arc<World>> {
-    published(reconciler.handle(Duration::ZERO, Input::Spec(Arc::clone(spec))))
-}
-
-fn published(effects: Vec<Effect>) -> Option<Arc<World>> {
-    let mut worlds = effects.into_iter().filter_map(|effect| match effect {
-        Effect::Publish(publication) => Some(publication.world),
-        _ => None,
-    });
-    let world = worlds.next();
-    assert!(worlds.next().is_none());
-    world
+    reconciler.handle(Duration::ZERO, Input::Spec(Arc::clone(spec)));
+    reconciler.publish(true).map(|publication| publication.world)
 }
 
 #[test]

@@ -96,6 +96,12 @@ impl World {
             .collect()
     }
 
+    /// Whether any node of `group` has been assigned.
+    #[must_use]
+    pub fn knows(&self, group: &str) -> bool {
+        lock(&self.now.nodes).contains_key(group)
+    }
+
     /// Whether the resource of that name has to do with `rollout`: it is a cluster of one of its versions, or names it.
     #[must_use]
     pub fn carries(&self, rollout: &Rollout, ty: ResourceType, name: &str) -> bool {

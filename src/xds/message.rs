@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Resource, ResourceType, Version};
+use super::{Resource, ResourceType, TypeSet, Version};
 
 /// Which of the two variants of the protocol a stream speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,6 +94,17 @@ pub struct Rejection {
 impl Rejection {
     pub(super) fn new(ty: ResourceType, error: String) -> Self {
         Self { ty, suspects: BTreeMap::new(), named: false, fresh: BTreeSet::new(), error }
+    }
+
+    /// Whether what was rejected is still in `target`. A session forgives it once it is not.
+    #[must_use]
+    pub fn is_about(&self, target: &TypeSet) -> bool {
+        let current = |(name, version): (&Arc<str>, &Version)| target.get(name).is_some_and(|r| r.version == *version);
+        match self.suspects.iter().filter(|suspect| current(*suspect)).count() {
+            // What only removed something is held against the whole set.
+            0 => self.suspects.is_empty(),
+            count => self.named || count == self.suspects.len(),
+        }
     }
 }
 

@@ -174,15 +174,11 @@ impl Simulation {
     fn steer(&mut self, input: Input) -> bool {
         let before = Arc::clone(&self.world);
         for effect in self.reconciler.handle(self.now, input) {
-            match effect {
-                Effect::Save(record) => drop(self.found.insert(record.name().into(), Found::Record(record, None))),
-                Effect::Publish(publication) => {
-                    self.world = publication.world;
-                    self.fleet.aim(publication.number, Arc::clone(&self.world) as Arc<dyn Assign>);
-                }
-                _ => {}
+            if let Effect::Save(record) = effect {
+                self.found.insert(record.name().into(), Found::Record(record, None));
             }
         }
+        self.publish();
         if Arc::ptr_eq(&before, &self.world) {
             return false;
         }
@@ -190,6 +186,13 @@ impl Simulation {
             proxy.session.handle_snapshot(self.now, self.world.assign(&proxy.node).snapshot);
         }
         true
+    }
+
+    fn publish(&mut self) {
+        if let Some(publication) = self.reconciler.publish(true) {
+            self.world = publication.world;
+            self.fleet.aim(publication.number, Arc::clone(&self.world) as Arc<dyn Assign>);
+        }
     }
 
     /// Tells the reconciler how the fleet stands and what time it is.
@@ -242,12 +245,8 @@ impl Simulation {
         let spec = restored.spec_set();
         let reconciler = Reconciler::after(Duration::ZERO, std::slice::from_ref(&spec), self.found.clone());
         (self.admitted, self.fleet, self.reconciler) = (restored, Fleet::default(), reconciler);
-        for effect in self.reconciler.handle(self.now, Input::Spec(Arc::new(spec))) {
-            if let Effect::Publish(publication) = effect {
-                self.world = publication.world;
-                self.fleet.aim(publication.number, Arc::clone(&self.world) as Arc<dyn Assign>);
-            }
-        }
+        self.reconciler.handle(self.now, Input::Spec(Arc::new(spec)));
+        self.publish();
         (0..self.proxies.len()).for_each(|i| self.reconnect(i));
     }
 

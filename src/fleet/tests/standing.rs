@@ -3,7 +3,7 @@
 use super::*;
 use crate::xds::{Assign, Assignment, Node, Resource, Snapshot, TypeSet};
 
-/// In every group but `elsewhere` one route, which says `0`.
+/// In every group but `elsewhere` one route, which says `0`, and a cluster that nodes may have rejected.
 struct Route(&'static str);
 
 impl Route {
@@ -13,7 +13,9 @@ impl Route {
 
     fn snapshot(&self) -> Snapshot {
         let route = Resource::new("main", bytes::Bytes::from_static(self.0.as_bytes()));
-        Snapshot::new([(RDS, Arc::new(TypeSet::new([Arc::new(route)])))])
+        let cluster = Resource::new("shop/blue", bytes::Bytes::from_static(b"bad"));
+        let sets = [(CDS, cluster), (RDS, route)].map(|(ty, one)| (ty, Arc::new(TypeSet::new([Arc::new(one)]))));
+        Snapshot::new(sets)
     }
 }
 
@@ -28,6 +30,24 @@ impl Assign for Route {
 
     fn group(&self, group: &str) -> Option<Arc<Snapshot>> {
         (group != "elsewhere").then(|| Arc::new(self.snapshot()))
+    }
+}
+
+/// Nothing but another cluster of the name.
+struct Mended;
+
+impl Assign for Mended {
+    fn assign(&self, _: &Node) -> Assignment {
+        Assignment { group: "default".into(), snapshot: self.group("default").unwrap() }
+    }
+
+    fn earlier(&self, _: &Node) -> Vec<Arc<Snapshot>> {
+        Vec::new()
+    }
+
+    fn group(&self, _: &str) -> Option<Arc<Snapshot>> {
+        let cluster = Arc::new(Resource::new("shop/blue", bytes::Bytes::from_static(b"good")));
+        Some(Arc::new(Snapshot::new([(CDS, Arc::new(TypeSet::new([cluster])))])))
     }
 }
 
@@ -125,6 +145,11 @@ fn a_rejection_is_no_waiting_but_may_stand_beside_it() {
     assert_eq!((group.pending, group.rejecting, group.rejected[0].pending), (1, 0, true));
 
     rig.session(4, 0, Event::Settled { ty: RDS, version: a });
+    assert_eq!(counts(&mut rig), (2, 0, 1, 0));
+    rig.0.aim(2, Arc::new(Mended));
+    let group = default_group(&mut rig);
+    assert_eq!((group.pending, group.rejecting, group.rejected.len()), (2, 0, 0), "nobody wants that any more");
+    aim(&mut rig, 3, "a");
     rig.session(4, 0, Event::Forgiven { ty: CDS });
     assert_eq!(counts(&mut rig), (2, 1, 0, 0), "it waits for the next clusters");
 }

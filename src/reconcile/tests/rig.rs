@@ -49,6 +49,8 @@ pub(super) fn green(world: &World, node: &str) -> u64 {
 pub(super) struct Disk {
     pub(super) records: BTreeMap<Arc<str>, Found>,
     pub(super) journal: Vec<Entry>,
+    /// Takes nothing.
+    pub(super) full: bool,
     spec: Arc<SpecSet>,
 }
 
@@ -64,7 +66,7 @@ pub(super) struct Rig {
     pub(super) seen: Vec<u64>,
     pub(super) nodes: u64,
     started: Duration,
-    /// Effects that are carried out before the process is killed; counted down.
+    /// Writes and publications that are carried out before the process is killed; counted down.
     pub(super) life: Option<usize>,
 }
 
@@ -95,27 +97,44 @@ impl Rig {
 
     /// Whether the process lived through it.
     pub(super) fn input(&mut self, input: Input) -> bool {
+        let mut after = Vec::new();
         for effect in self.reconciler.handle(self.now, input) {
-            match self.life.as_mut().filter(|_| !matches!(effect, Effect::Answer(_))) {
-                Some(0) => return false,
-                Some(left) => *left -= 1,
-                None => {}
+            if matches!(effect, Effect::Journal(_) | Effect::Save(_)) && self.is_killed() {
+                return false;
             }
             match effect {
+                Effect::Journal(_) | Effect::Save(_) if self.disk.full => {}
                 Effect::Journal(entries) => self.disk.journal.extend(entries),
                 Effect::Save(record) => {
                     self.disk.records.insert(record.name().into(), Found::Record(record, None));
                 }
-                Effect::Publish(publication) => {
-                    self.world = publication.world;
-                    self.fleet.aim(publication.number, Arc::clone(&self.world) as Arc<dyn Assign>);
-                    self.seen.push(green(&self.world, "n1"));
-                }
-                Effect::Answer(answer) => answer(),
+                Effect::Answer(answer) => after.push(answer),
                 Effect::Call(..) | Effect::Measure(..) | Effect::Withdraw(_) | Effect::History(..) => {}
             }
         }
+        if let Some(publication) = self.reconciler.publish(!self.disk.full) {
+            if self.is_killed() {
+                return false;
+            }
+            self.world = publication.world;
+            self.fleet.aim(publication.number, Arc::clone(&self.world) as Arc<dyn Assign>);
+            // Rendered apart: what is served must not know of nodes that did not come.
+            let apart = World::new(&self.disk.spec, &self.reconciler.served);
+            self.seen.push(green(&apart, "n1"));
+        }
+        for answer in after {
+            answer();
+        }
         true
+    }
+
+    fn is_killed(&mut self) -> bool {
+        match self.life.as_mut() {
+            Some(0) => return true,
+            Some(left) => *left -= 1,
+            None => {}
+        }
+        false
     }
 
     /// Tells the reconciler how the fleet stands.
@@ -180,7 +199,8 @@ impl Rig {
     pub(super) fn reject(&mut self, node: u64, ty: ResourceType, name: &str) {
         let snapshot = self.world.assign(&Node { id: format!("n{node}"), ..Node::default() }).snapshot;
         let version = snapshot.set(ty).version();
-        let suspects = [(Arc::from(name), version)].into();
+        let rejected = snapshot.set(ty).get(name).expect("a resource of that name").version;
+        let suspects = [(Arc::from(name), rejected)].into();
         let error = format!("{name} is not to my taste");
         let rejection = Rejection { ty, suspects, named: true, fresh: BTreeSet::new(), error };
         let stream = StreamId(node);
