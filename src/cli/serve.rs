@@ -40,7 +40,8 @@ pub(super) struct ServeArgs {
     /// Where people and scripts ask, by HTTP (port 0 picks one)
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:18001")]
     admin: SocketAddr,
-    /// What must outlive the process: the last good version of each file
+    /// What must outlive the process: how far each rollout is, its history, the last good version of each file. Without
+    /// it the target of each rollout is taken to carry all traffic
     #[arg(long, value_name = "DIR", default_value = "./serin-state")]
     state: PathBuf,
     /// A cluster that the proxies' own bootstrap defines, so that routes may name it; repeatable
@@ -59,7 +60,8 @@ pub(super) struct ServeArgs {
     /// Read the files again after this long even if no change was noticed: some file systems notice none
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration)]
     poll_interval: Duration,
-    /// Listen on an address that other machines reach, although anybody there can read and reload everything
+    /// Listen on an address that other machines reach, although anybody there can read everything and command
+    /// every rollout
     #[arg(long)]
     insecure_plaintext: bool,
     /// Push every type at once, without waiting for what it depends on. For tests that must fail

@@ -37,8 +37,8 @@ Example:
   serin resume checkout";
 
 pub(super) const ABORT: &str = "\
-It works in every state of a rollout. The rollout is Degraded after it: the file still names the version that was \
-aborted, so `serin retry` tries it again, and any edit of the target starts afresh.
+It works whatever a rollout under way waits for. The rollout is Degraded after it: the file still names the \
+version that was aborted, so `serin retry` tries it again, and any edit of the target starts afresh.
 
 Exit codes: 0 done, 1 refused with the reason, 2 no such rollout or no server.
 
@@ -56,6 +56,9 @@ Example:
 const UNDO: &str = "\
 It overrides the file's target until the file's target changes. Without --to-revision it goes back to the stable \
 version if a rollout is under way, else to the version that was stable before. `serin history` has the revisions.
+
+It takes the steps like any other rollout, unless `rollbackWindow` of the file covers that version; `serin promote \
+--full` after it is at once.
 
 Exit codes: 0 done, 1 refused with the reason, 2 no such rollout or no server.
 

@@ -290,10 +290,10 @@ fn played_it_waits_before_each_row_and_shows_it() {
 #[test]
 fn the_readme_shows_what_is_printed() {
     let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
-    let (_, rest) = readme.split_once("cat > canary.yaml <<'END'\n").expect("a file");
-    let (text, rest) = rest.split_once("END\nserin simulate canary.yaml ").expect("a command");
+    let (_, rest) = readme.split_once("cat > config/shop.yaml <<'END'\n").expect("a file");
+    let (text, rest) = rest.split_once("END\nserin check config\nserin simulate config ").expect("a command");
     let (flags, rest) = rest.split_once('\n').expect("flags");
-    let (_, rest) = rest.split_once("```\n\n```\n").expect("the output");
+    let (_, rest) = rest.split_once("\n```\n2 files checked: 0 errors, 0 warnings\n").expect("the output");
     let (output, _) = rest.split_once("```\n").expect("its end");
     let ran = simulated(text, &flags.split(' ').collect::<Vec<_>>());
     assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (ExitCode::SUCCESS, output, ""));
