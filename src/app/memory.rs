@@ -13,7 +13,7 @@ use tracing::{error, info, warn};
 
 use crate::reconcile::Found;
 use crate::rollout::{Entry, Record};
-use crate::store::{Journal, Loaded, Records, StateDir};
+use crate::store::{Journal, Loaded, Records, Save, StateDir};
 
 /// Both, with what waits to be written.
 pub(super) struct Memory(Option<Box<Stores>>);
@@ -96,12 +96,18 @@ impl Stores {
         let lines: Vec<Value> = self.lines.iter().map(serde_json::to_value).collect::<Result<_, _>>()?;
         self.journal.append(&lines)?;
         self.lines.clear();
-        while let Some(next) = self.unwritten.first_entry() {
-            let record = serde_json::to_value(next.get())?;
-            let revision = self.revisions.entry(next.key().clone()).or_default();
-            *revision = self.records.save(next.key(), *revision, &record)?;
-            next.remove();
+        let save = |(rollout, record): (&String, &Record)| {
+            let expected = self.revisions.get(rollout).copied().unwrap_or_default();
+            anyhow::Ok(Save { rollout: rollout.clone(), expected, record: serde_json::to_value(record)? })
+        };
+        let saves = self.unwritten.iter().map(save).collect::<Result<Vec<_>, _>>()?;
+        let outcome = self.records.save_all(&saves);
+        for Save { rollout, expected, .. } in saves {
+            let revision = if outcome.is_ok() { expected + 1 } else { self.records.load(&rollout)?.revision };
+            self.revisions.insert(rollout, revision);
         }
+        outcome?;
+        self.unwritten.clear();
         Ok(())
     }
 }

@@ -92,6 +92,8 @@ pub struct Reconciler {
     found: BTreeMap<Arc<str>, Found>,
     spec: Option<Arc<SpecSet>>,
     members: BTreeMap<Arc<str>, Member>,
+    /// Those of `members` that are not at rest.
+    active: BTreeSet<Arc<str>>,
     /// What is served of each of `members`.
     served: BTreeMap<Arc<str>, Served>,
     /// Those that ask for something else since.
@@ -125,8 +127,8 @@ impl Reconciler {
             _ => Served::from(crate::spec::Traffic::of(rollout::split(rollout))),
         };
         let world = past.iter().fold(World::default(), |world, spec| {
-            let served = rollouts(spec).into_values().map(|rollout| (Arc::clone(&rollout.name), served(rollout)));
-            world.next(spec, &served.collect())
+            let rollouts = touched(None, spec).into_iter().flatten();
+            world.next(spec, &rollouts.filter_map(|(name, rollout)| Some((name, served(rollout?)))).collect())
         });
         Self { epoch, found, world: Arc::new(world), ..Self::default() }
     }
@@ -138,8 +140,7 @@ impl Reconciler {
             Input::Spec(spec) => self.take_spec(now, &spec, &mut turn),
             Input::Standing(standing) => {
                 self.standing = standing;
-                let active = self.members.iter().filter(|(_, member)| !member.machine.is_at_rest());
-                for name in active.map(|(name, _)| Arc::clone(name)).collect::<Vec<_>>() {
+                for name in self.active.iter().cloned().collect::<Vec<_>>() {
                     self.look(now, &name, &mut turn);
                 }
             }
@@ -166,33 +167,22 @@ impl Reconciler {
     }
 
     fn take_spec(&mut self, now: Duration, spec: &Arc<SpecSet>, turn: &mut Turn) {
-        if self.spec.as_ref() == Some(spec) {
-            return;
-        }
-        self.spec = Some(Arc::clone(spec));
-        let rollouts = rollouts(spec);
-        let gone: Vec<_> = self.members.keys().filter(|name| !rollouts.contains_key(*name)).cloned().collect();
-        for name in gone {
-            let Some(member) = self.members.remove(&name) else { continue };
-            self.served.remove(&name);
-            self.moved.remove(&name);
-            turn.groups.extend(member.spec.group.clone());
-            self.due.remove(&(member.due, Arc::clone(&name)));
-            for decision in member.asked {
-                self.asked.remove(&decision);
-                self.runs.remove(&decision);
-                turn.after.push(Effect::Withdraw(decision));
-            }
-            self.found.insert(name, Found::Record(Box::new(member.machine.record()), None));
-        }
-        for (name, rollout) in rollouts {
-            let entries = match self.members.get_mut(&name) {
-                Some(member) if member.spec == *rollout => continue,
-                Some(member) => {
+        let before = self.spec.replace(Arc::clone(spec));
+        let Some(touched) = touched(before.as_deref(), spec) else { return };
+        for (name, rollout) in touched {
+            let entries = match (rollout, self.members.get_mut(&name)) {
+                (None, _) => {
+                    self.part_with(name, turn);
+                    continue;
+                }
+                (Some(rollout), Some(member)) if Arc::ptr_eq(&member.spec, rollout) || member.spec == *rollout => {
+                    continue;
+                }
+                (Some(rollout), Some(member)) => {
                     turn.groups.extend(member.spec.group.clone());
                     member.edit(self.epoch + now, rollout)
                 }
-                None => {
+                (Some(rollout), None) => {
                     let found = self.found.remove(&name);
                     if let Some(Found::Record(record, _)) = &found {
                         let (traffic, ahead) = (record.traffic().clone(), record.ahead().cloned());
@@ -234,6 +224,22 @@ impl Reconciler {
         self.world = Arc::new(self.world.next(spec, &self.served));
         self.number += 1;
         Some(Publication { number: self.number, world: Arc::clone(&self.world) })
+    }
+
+    /// Lets go of a rollout that no file names any more.
+    fn part_with(&mut self, name: Arc<str>, turn: &mut Turn) {
+        let Some(member) = self.members.remove(&name) else { return };
+        self.served.remove(&name);
+        self.moved.remove(&name);
+        self.active.remove(&name);
+        turn.groups.extend(member.spec.group.clone());
+        self.due.remove(&(member.due, Arc::clone(&name)));
+        for decision in member.asked {
+            self.asked.remove(&decision);
+            self.runs.remove(&decision);
+            turn.after.push(Effect::Withdraw(decision));
+        }
+        self.found.insert(name, Found::Record(Box::new(member.machine.record()), None));
     }
 
     /// Tells a rollout how the fleet stands on it, and lets it do what is due.
@@ -329,6 +335,11 @@ impl Reconciler {
         }
         turn.entries.extend(entries);
         turn.groups.extend(member.spec.group.clone());
+        if member.machine.is_at_rest() {
+            self.active.remove(name);
+        } else {
+            self.active.insert(Arc::clone(name));
+        }
         let asks = member.machine.asks();
         let due = member.next_due(now, self.epoch);
         if due != member.due {
@@ -371,11 +382,22 @@ impl Turn {
     }
 }
 
-/// By name. Of two rollouts with one name the first counts, as in [`World`].
-fn rollouts(spec: &SpecSet) -> BTreeMap<Arc<str>, &Arc<Rollout>> {
-    let mut rollouts = BTreeMap::new();
-    for rollout in spec.files.values().flat_map(|file| &file.rollouts) {
-        rollouts.entry(Arc::clone(&rollout.name)).or_insert(rollout);
+/// The rollouts of the files that have changed since `before`, by name: each as it is now, `None` if no file names it any
+/// more. `None` if no file has changed.
+fn touched<'a>(before: Option<&SpecSet>, now: &'a SpecSet) -> Option<BTreeMap<Arc<str>, Option<&'a Arc<Rollout>>>> {
+    let nothing = SpecSet::default();
+    let changes: Vec<_> = now.changes_from(before.unwrap_or(&nothing)).collect();
+    let files = changes.iter().flat_map(|change| change.was.into_iter().chain(change.is));
+    let names = files.flat_map(|file| &file.rollouts).map(|rollout| (Arc::clone(&rollout.name), None));
+    let mut touched: BTreeMap<_, Option<_>> = names.collect();
+    if touched.is_empty() {
+        return (before.is_none() || !changes.is_empty()).then_some(touched);
     }
-    rollouts
+    // Of two with one name the first counts, as in `World`, wherever it stands.
+    for rollout in now.files.values().flat_map(|file| &file.rollouts) {
+        if let Some(first) = touched.get_mut(&rollout.name) {
+            first.get_or_insert(rollout);
+        }
+    }
+    Some(touched)
 }

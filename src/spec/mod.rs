@@ -35,8 +35,8 @@ pub use check::Options;
 pub use diagnostic::{Diagnostic, Reporter, Severity};
 pub use document::parse_file;
 pub use model::{
-    Backend, Broken, BrokenKind, Endpoint, FileSpec, NodeIdentity, NodeSelector, Origin, Reference, Resource,
-    ResourceKind, Role, Rollout, SpecSet, Version,
+    Backend, Broken, BrokenKind, Endpoint, FileChange, FileSpec, NodeIdentity, NodeSelector, Origin, Reference,
+    Resource, ResourceKind, Role, Rollout, SpecSet, Version,
 };
 pub use strategy::{
     Affinity, BlueGreen, Canary, Convergence, HeaderMatch, HeaderRoute, MirrorRoute, OnNack, OnTimeout, Quorum, Served,

@@ -1,5 +1,6 @@
 //! The model that parsed documents become. A value of these types holds together: no half-valid rollout exists.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
@@ -317,8 +318,49 @@ pub enum Role {
 }
 
 /// All documents in force, checked against each other.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default)]
 pub struct SpecSet {
     /// By path.
     pub files: BTreeMap<Arc<str>, Arc<FileSpec>>,
+}
+
+impl PartialEq for SpecSet {
+    fn eq(&self, other: &Self) -> bool {
+        self.changes_from(other).next().is_none()
+    }
+}
+
+impl SpecSet {
+    /// The files that differ from those of `before`: path, as it was, as it is. Those that a set shares with the one it
+    /// was made from are not looked into.
+    pub fn changes_from<'a>(&'a self, before: &'a Self) -> impl Iterator<Item = FileChange<'a>> {
+        let (mut old, mut new) = (before.files.iter().peekable(), self.files.iter().peekable());
+        std::iter::from_fn(move || {
+            loop {
+                let order = match (old.peek(), new.peek()) {
+                    (None, None) => return None,
+                    (Some(_), None) => Ordering::Less,
+                    (None, Some(_)) => Ordering::Greater,
+                    (Some((old, _)), Some((new, _))) => old.cmp(new),
+                };
+                let was = if order.is_le() { old.next() } else { None };
+                let is = if order.is_ge() { new.next() } else { None };
+                let same = matches!((was, is), (Some((_, a)), Some((_, b))) if Arc::ptr_eq(a, b) || a == b);
+                if let Some((path, _)) = is.or(was).filter(|_| !same) {
+                    return Some(FileChange { path, was: was.map(|(_, file)| file), is: is.map(|(_, file)| file) });
+                }
+            }
+        })
+    }
+}
+
+/// A file that is not in two sets alike.
+#[derive(Debug, Clone, Copy)]
+pub struct FileChange<'a> {
+    /// Its path.
+    pub path: &'a Arc<str>,
+    /// In the earlier set, if it is there.
+    pub was: Option<&'a Arc<FileSpec>>,
+    /// In the later set, if it is there.
+    pub is: Option<&'a Arc<FileSpec>>,
 }

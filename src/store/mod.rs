@@ -30,7 +30,7 @@ use std::path::{Path, PathBuf};
 pub use journal::{Journal, Torn};
 pub use last_good::LastGood;
 pub use memo::Memo;
-pub use records::{Loaded, Records};
+pub use records::{Loaded, Records, Save};
 pub use seal::Flaw;
 
 /// Why the state directory cannot be used, or a document neither read nor written.

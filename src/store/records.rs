@@ -6,16 +6,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::replace::{Previous, previous, replace};
+use super::replace::{Previous, previous, stage, swap, sync};
 use super::seal::{Unopened, seal, unseal};
 use super::{Damage, Flaw, StateDir, StoreError};
 
@@ -25,6 +27,9 @@ const SCHEMA: u32 = 1;
 
 /// Bytes: with `.json.tmp` well within the 255 of the usual file systems.
 const MAX_STEM: usize = 200;
+
+/// Files that a disk is asked for at once. More than this it does no faster.
+const WRITERS: usize = 8;
 
 /// Comes before the checksum of a name that is cut.
 const CUT: &str = "%~";
@@ -38,6 +43,17 @@ pub struct Loaded {
     pub record: Option<Value>,
     /// Documents that were passed over. One: `record` is the version before, if there was one; two: it is lost.
     pub damaged: Vec<Damage>,
+}
+
+/// A record to be saved.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Save {
+    /// Whose it is.
+    pub rollout: String,
+    /// The revision that must be there now; 0 for none. The new one is the next.
+    pub expected: u64,
+    /// What is to be remembered.
+    pub record: Value,
 }
 
 /// The body of a document. It names its rollout, so that a file under another's name is not taken for that one's.
@@ -101,21 +117,46 @@ impl Records {
         Ok((unescaped(stem).unwrap_or_else(|| stem.to_owned()), loaded))
     }
 
-    /// Saves `record`, on disk when this returns, if the revision there is `expected` (0: none). Returns the new one.
-    pub fn save(&mut self, name: &str, expected: u64, record: &Value) -> Result<u64, StoreError> {
-        let found = self.load(name)?;
-        if found.revision != expected {
-            return Err(StoreError::Conflict { rollout: name.to_owned(), expected, found: found.revision });
+    /// Saves each record, on disk when this returns. Names a rollout once. After an error some may be saved, none of them
+    /// in part; [`load`](Self::load) tells.
+    ///
+    /// The directory is synced once, and files are waited for side by side: of a thousand a disk has the last in a
+    /// tenth of the time.
+    pub fn save_all(&mut self, saves: &[Save]) -> Result<(), StoreError> {
+        if saves.is_empty() {
+            return Ok(());
         }
-        let file = self.record(&stem(name));
         self.make_rollouts()?;
-        let revision = expected + 1;
-        let body = Body { rollout: name.to_owned(), revision, record: record.clone() };
+        let stage = |saves: &[Save]| saves.iter().map(|save| self.stage(save)).collect::<Result<Vec<_>, _>>();
+        let staged = thread::scope(|scope| {
+            let parts = saves.chunks(saves.len().div_ceil(WRITERS).max(1)).collect::<Vec<_>>();
+            let Some((first, others)) = parts.split_first() else { return Ok(Vec::new()) };
+            let others: Vec<_> = others.iter().map(|part| scope.spawn(|| stage(part))).collect();
+            let mut staged = stage(first)?;
+            for other in others {
+                staged.extend(other.join().unwrap_or_else(|panic| resume_unwind(panic))?);
+            }
+            Ok(staged)
+        })?;
+        for (file, before) in staged {
+            swap(&file, before).map_err(StoreError::io("write", &file))?;
+        }
+        sync(&self.directory).map_err(StoreError::io("sync", &self.directory))
+    }
+
+    /// Has the next version of a record on disk, not yet in its place: where that is, and what becomes of the present one.
+    fn stage(&self, Save { rollout, expected, record }: &Save) -> Result<(PathBuf, Previous), StoreError> {
+        let found = self.load(rollout)?;
+        if found.revision != *expected {
+            return Err(StoreError::Conflict { rollout: rollout.clone(), expected: *expected, found: found.revision });
+        }
+        let file = self.record(&stem(rollout));
+        let body = Body { rollout: rollout.clone(), revision: expected + 1, record: record.clone() };
         let document = seal(SCHEMA, body).map_err(io::Error::from).map_err(StoreError::io("encode", &file))?;
         // Only a present document that is good may push out the one before it.
         let before = if found.damaged.is_empty() && file.exists() { Previous::Keep } else { Previous::Drop };
-        replace(&file, &document, before).map_err(StoreError::io("write", &file))?;
-        Ok(revision)
+        stage(&file, &document).map_err(StoreError::io("write", &file))?;
+        Ok((file, before))
     }
 
     /// Forgets a rollout, damaged or not. Forgetting an unknown one is no error.
@@ -131,7 +172,7 @@ impl Records {
             }
         }
         let directory = &self.directory;
-        match File::open(directory).and_then(|directory| directory.sync_all()) {
+        match sync(directory) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::io("sync", directory)(error)),
             _ => Ok(()),
         }
@@ -148,7 +189,7 @@ impl Records {
         }
         DirBuilder::new().mode(0o700).create(directory).map_err(StoreError::io("create", directory))?;
         let above = directory.parent().unwrap_or(directory);
-        File::open(above).and_then(|above| above.sync_all()).map_err(StoreError::io("sync", above))
+        sync(above).map_err(StoreError::io("sync", above))
     }
 }
 

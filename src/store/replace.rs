@@ -24,19 +24,38 @@ pub(super) fn previous(file: &Path) -> PathBuf {
 
 /// Makes `content` the content of `file`. Only one caller at a time per file.
 pub(super) fn replace(file: &Path, content: &[u8], before: Previous) -> io::Result<()> {
-    let temporary = with_suffix(file, ".tmp");
+    stage(file, content)?;
+    swap(file, before)?;
+    match file.parent() {
+        Some(directory) => sync(directory),
+        None => Ok(()),
+    }
+}
+
+/// The first step of [`replace`]: has `content` on disk beside `file`. Several files may go side by side.
+pub(super) fn stage(file: &Path, content: &[u8]) -> io::Result<()> {
+    let temporary = temporary(file);
     write_through(&temporary, content).inspect_err(|_| {
         // Most likely the disk is full; do not keep it so.
         let _ = fs::remove_file(&temporary);
-    })?;
+    })
+}
+
+/// The second: puts what is staged in the place of `file`.
+pub(super) fn swap(file: &Path, before: Previous) -> io::Result<()> {
     if before == Previous::Keep {
         fs::rename(file, previous(file))?;
     }
-    fs::rename(&temporary, file)?;
-    match file.parent() {
-        Some(directory) => File::open(directory)?.sync_all(),
-        None => Ok(()),
-    }
+    fs::rename(temporary(file), file)
+}
+
+/// The third, which makes it last; once for all files of a directory.
+pub(super) fn sync(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
+}
+
+fn temporary(file: &Path) -> PathBuf {
+    with_suffix(file, ".tmp")
 }
 
 fn write_through(path: &Path, content: &[u8]) -> io::Result<()> {

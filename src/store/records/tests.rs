@@ -23,10 +23,17 @@ impl Store {
     /// With `cart`, and two revisions of `shop`.
     fn saved() -> Self {
         let mut store = Self::new();
-        assert_eq!(store.records.save("cart", 0, &record(7)).unwrap(), 1);
-        assert_eq!(store.records.save("shop", 0, &record(1)).unwrap(), 1);
-        assert_eq!(store.records.save("shop", 1, &record(2)).unwrap(), 2);
+        assert_eq!(store.save("cart", 0, &record(7)).unwrap(), 1);
+        assert_eq!(store.save("shop", 0, &record(1)).unwrap(), 1);
+        assert_eq!(store.save("shop", 1, &record(2)).unwrap(), 2);
         store
+    }
+
+    /// The revision that it then has.
+    fn save(&mut self, rollout: &str, expected: u64, record: &Value) -> Result<u64, StoreError> {
+        let save = Save { rollout: rollout.to_owned(), expected, record: record.clone() };
+        self.records.save_all(&[save])?;
+        Ok(self.records.load(rollout)?.revision)
     }
 
     fn at(&self, name: &str) -> PathBuf {
@@ -60,13 +67,13 @@ fn what_is_saved_is_loaded() {
 fn a_save_that_somebody_came_before_is_refused() {
     let mut store = Store::saved();
     for (name, expected, found) in [("shop", 1, 2), ("shop", 3, 2), ("shop", 0, 2), ("new", 1, 0)] {
-        let error = store.records.save(name, expected, &record(9)).unwrap_err();
+        let error = store.save(name, expected, &record(9)).unwrap_err();
         assert!(
             matches!(&error, StoreError::Conflict { rollout, expected: e, found: f } if rollout == name && (*e, *f) == (expected, found)),
             "{error}"
         );
     }
-    let error = store.records.save("shop", 1, &record(9)).unwrap_err().to_string();
+    let error = store.save("shop", 1, &record(9)).unwrap_err().to_string();
     assert_eq!(error, "the record of rollout shop has revision 2, not 1: somebody else saved it");
     assert_eq!(store.load()["shop"], good(2, 2));
 }
@@ -77,9 +84,29 @@ fn what_is_removed_is_gone_and_may_come_again() {
     store.records.remove("shop").unwrap();
     store.records.remove("shop").unwrap();
     assert_eq!(store.load(), BTreeMap::from([("cart".into(), good(1, 7))]));
-    assert_eq!(store.records.save("shop", 0, &record(3)).unwrap(), 1);
+    assert_eq!(store.save("shop", 0, &record(3)).unwrap(), 1);
     assert_eq!(store.load()["shop"], good(1, 3));
     Store::new().records.remove("nobody").unwrap();
+}
+
+#[test]
+fn many_are_saved_at_once_and_a_conflict_changes_none() {
+    let mut store = Store::saved();
+    let saves = |expected: u64| {
+        let save = |n: u32| Save { rollout: format!("r{n}"), expected, record: record(n) };
+        (0..=3 * u32::try_from(WRITERS).unwrap()).map(save).collect::<Vec<_>>()
+    };
+    let all = |revision: u64| saves(0).into_iter().zip(0..).map(move |(save, n)| (save.rollout, good(revision, n)));
+    let others = store.load();
+    for revision in [1, 2] {
+        store.records.save_all(&saves(revision - 1)).unwrap();
+        assert_eq!(store.load(), others.clone().into_iter().chain(all(revision)).collect());
+    }
+    let mut late = saves(2);
+    late[WRITERS].expected = 1;
+    assert!(matches!(store.records.save_all(&late).unwrap_err(), StoreError::Conflict { expected: 1, found: 2, .. }));
+    assert_eq!(store.load(), others.into_iter().chain(all(2)).collect());
+    store.records.save_all(&[]).unwrap();
 }
 
 #[test]
@@ -131,7 +158,7 @@ fn lost_is_said_and_may_be_saved_anew() {
         "{:?}",
         lost.damaged
     );
-    assert_eq!(store.records.save("shop", 0, &record(5)).unwrap(), 1);
+    assert_eq!(store.save("shop", 0, &record(5)).unwrap(), 1);
     assert_eq!(store.load()["shop"], good(1, 5));
     assert_eq!(store.load()["cart"], good(1, 7));
 }
@@ -140,7 +167,7 @@ fn lost_is_said_and_may_be_saved_anew() {
 fn a_damaged_record_does_not_push_out_the_good_one_before_it() {
     let mut store = Store::saved();
     fs::write(store.at("shop.json"), "{").unwrap();
-    assert_eq!(store.records.save("shop", 1, &record(3)).unwrap(), 2);
+    assert_eq!(store.save("shop", 1, &record(3)).unwrap(), 2);
     fs::write(store.at("shop.json"), "{").unwrap();
     assert_eq!(store.load()["shop"].record, Some(record(1)));
 }
@@ -150,7 +177,7 @@ fn a_damaged_record_does_not_push_out_the_good_one_before_it() {
 fn a_crash_at_any_point_of_saving_loses_nothing() {
     let whole = {
         let mut store = Store::saved();
-        store.records.save("shop", 2, &record(3)).unwrap();
+        store.save("shop", 2, &record(3)).unwrap();
         fs::read(store.at("shop.json")).unwrap()
     };
     let mut store = Store::saved();
@@ -161,7 +188,7 @@ fn a_crash_at_any_point_of_saving_loses_nothing() {
     }
     fs::rename(store.at("shop.json"), store.at("shop.json.1")).unwrap();
     assert_eq!(store.load()["shop"], good(2, 2), "between the renames");
-    assert_eq!(store.records.save("shop", 2, &record(4)).unwrap(), 3);
+    assert_eq!(store.save("shop", 2, &record(4)).unwrap(), 3);
     assert_eq!(store.load()["shop"], good(3, 4));
     fs::remove_file(store.at("shop.json")).unwrap();
     assert_eq!(store.load()["shop"], good(2, 2), "the version before is still there");
@@ -172,7 +199,7 @@ fn a_newer_schema_is_neither_read_nor_overwritten() {
     let mut store = Store::saved();
     let newer = r#"{"schema": 2, "something": "else"}"#;
     fs::write(store.at("shop.json"), newer).unwrap();
-    for error in [store.records.load_all().unwrap_err(), store.records.save("shop", 2, &record(3)).unwrap_err()] {
+    for error in [store.records.load_all().unwrap_err(), store.save("shop", 2, &record(3)).unwrap_err()] {
         assert!(matches!(error, StoreError::NewerSchema { found: 2, known: 1, .. }), "{error}");
     }
     assert_eq!(fs::read_to_string(store.at("shop.json")).unwrap(), newer);
@@ -208,7 +235,7 @@ fn long_names_are_cut_and_told_apart() {
     let mut store = Store::new();
     let names = ["x", "y"].map(|end| "\u{e9}.".repeat(126) + end);
     for (revision, name) in [(0, &names[0]), (0, &names[1]), (1, &names[1])] {
-        store.records.save(name, revision, &record(1)).unwrap();
+        store.save(name, revision, &record(1)).unwrap();
     }
     assert_eq!(store.load(), BTreeMap::from([(names[0].clone(), good(1, 1)), (names[1].clone(), good(2, 1))]));
     let file = store.records.record(&stem(&names[0]));
@@ -240,7 +267,7 @@ proptest! {
     #[test]
     fn any_record_of_any_rollout_comes_back(name in ".{0,40}", record in json_values()) {
         let mut store = Store::saved();
-        store.records.save(&name, 0, &record).unwrap();
+        store.save(&name, 0, &record).unwrap();
         let loaded = Loaded { revision: 1, record: Some(record), damaged: Vec::new() };
         prop_assert_eq!(store.load().remove(&name), Some(loaded));
     }
