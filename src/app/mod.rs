@@ -216,7 +216,7 @@ impl Bound {
         let past = [loader.restored(&state.load_before_last_good()?), loader.spec()];
         let reconciler = Reconciler::after(clock.epoch(), &past, found);
         let asking = asking::Asking::new(Client::new()?);
-        let steer = Steer { reconciler, memory, world, aim, clock, asking, held: None, retry: None };
+        let steer = Steer { reconciler, memory, world, aim, clock, asking, retry: None };
         let inputs = Inputs { specs: loaded, standings: standing, messages };
 
         let (mut doors, mut rooms) = (Tasks::new(), Tasks::new());

@@ -31,8 +31,6 @@ pub(super) struct Steer {
     pub(super) aim: watch::Sender<Aim>,
     pub(super) clock: Clock,
     pub(super) asking: Asking,
-    /// Rises, and must not be served before it is remembered.
-    pub(super) held: Option<Publication>,
     /// When to try to write again.
     pub(super) retry: Option<Duration>,
 }
@@ -76,24 +74,20 @@ impl Steer {
             let written = self.memory.write(entries, records).await;
             self.retry = (!written).then(|| self.clock.now() + RETRY);
         }
-        if self.retry.is_none()
-            && let Some(held) = self.held.take()
-        {
-            self.publish(held);
+        let in_place = self.reconciler.remembered(self.retry.is_none());
+        let superseded = in_place.is_some();
+        if let Some(next) = in_place {
+            self.publish(next);
         }
         for effect in rest {
             match effect {
-                Effect::Publish(next) if next.rises && self.retry.is_some() => self.held = Some(next),
-                Effect::Publish(next) => {
-                    self.held = None;
-                    self.publish(next);
-                }
+                Effect::Publish(next) if !superseded => self.publish(next),
                 Effect::History(rollout, limit, reply) => reply(Some(self.memory.history(rollout, limit).await)),
                 Effect::Answer(answer) => answer(),
                 Effect::Call(decision, hook, call) => self.asking.call(decision, hook, *call),
                 Effect::Measure(decision, measurement) => self.asking.measure(decision, measurement),
                 Effect::Withdraw(decision) => self.asking.withdraw(&decision),
-                Effect::Journal(_) | Effect::Save(_) => {}
+                Effect::Journal(_) | Effect::Save(_) | Effect::Publish(_) => {}
             }
         }
     }

@@ -10,6 +10,7 @@ mod asking;
 mod evidence;
 mod member;
 mod message;
+mod remembered;
 #[cfg(test)]
 mod tests;
 
@@ -23,6 +24,7 @@ use crate::rollout::{self, Answer, Call, Entry, Record, Status};
 use crate::spec::{Rollout, Served, SpecSet, Webhook};
 use crate::translate::World;
 use member::Member;
+use remembered::Rises;
 
 pub use message::{Message, Reply};
 
@@ -51,7 +53,7 @@ pub enum Effect {
     Journal(Vec<Entry>),
     /// Keep this in place of what was kept of the rollout before.
     Save(Box<Record>),
-    /// Serve this from now on.
+    /// Serve this from now on, unless [`Reconciler::remembered`] has something to put in its place.
     Publish(Publication),
     /// Call this hook, for this decision.
     Call(Arc<str>, Arc<Webhook>, Box<Call>),
@@ -71,9 +73,6 @@ pub struct Publication {
     pub number: u64,
     /// What to serve.
     pub world: Arc<World>,
-    /// Whether any version gets more than before of what its rollout's stable version had. It must not be served before
-    /// it is remembered; what goes back to safety may.
-    pub rises: bool,
 }
 
 /// What an earlier process left of a rollout.
@@ -99,6 +98,8 @@ pub struct Reconciler {
     world: Arc<World>,
     /// Of `world`; 0 before the first is published.
     number: u64,
+    /// What must not be served before it is remembered.
+    rises: Rises,
     standing: Arc<Standing>,
     /// When which member is to be looked at.
     due: BTreeSet<(Duration, Arc<str>)>,
@@ -185,6 +186,10 @@ impl Reconciler {
                 Some(member) => member.edit(self.epoch + now, rollout),
                 None => {
                     let found = self.found.remove(&name);
+                    if let Some(Found::Record(record, _)) = &found {
+                        let served = Served { traffic: record.traffic().clone(), ahead: record.ahead().cloned() };
+                        self.served.insert(Arc::clone(&name), served);
+                    }
                     let (machine, entries) = member::begin(self.epoch + now, rollout, found);
                     self.members.insert(Arc::clone(&name), Member::new(Arc::clone(rollout), machine, now));
                     entries
@@ -198,7 +203,7 @@ impl Reconciler {
     /// Tells a rollout how the fleet stands on it, and lets it do what is due.
     fn look(&mut self, now: Duration, name: &Arc<str>, turn: &mut Turn) {
         let Some(member) = self.members.get_mut(name) else { return };
-        let evidence = (self.standing.world == self.number)
+        let evidence = (self.standing.world == self.number && !self.rises.holds(name))
             .then(|| evidence::of(&self.world, &self.standing, &member.spec, &member.machine, now));
         let (input, stale) = match evidence {
             Some((evidence, stale)) => (rollout::Input::Evidence(evidence), stale),
@@ -266,6 +271,9 @@ impl Reconciler {
 
     fn status(&self, now: Duration, name: &str) -> Option<Status> {
         let mut status = self.members.get(name)?.machine.status(self.epoch + now);
+        if self.rises.holds(name) {
+            status.message = format!("held until --state can be written to, see the log; {}", status.message);
+        }
         if let Some(progress) = self.progress_of(name) {
             status.message = format!("{}; {progress}", status.message);
         }
@@ -280,7 +288,9 @@ impl Reconciler {
         match self.served.get(name) {
             Some(before) if *before == served => {}
             before => {
-                turn.rises |= before.is_none_or(|before| member::rises(before, &served, member.machine.stable()));
+                if let Some(before) = before {
+                    self.rises.note(name, before, &served, member.machine.stable());
+                }
                 turn.publish = true;
                 self.served.insert(Arc::clone(name), served);
             }
@@ -304,19 +314,32 @@ impl Reconciler {
     }
 
     fn effects(&mut self, turn: Turn) -> Vec<Effect> {
-        let Turn { entries, records, publish, rises, after, .. } = turn;
+        let Turn { entries, records, publish, after, .. } = turn;
         let mut effects = Vec::new();
         if !entries.is_empty() {
             effects.push(Effect::Journal(entries));
         }
         effects.extend(records.into_iter().map(|record| Effect::Save(Box::new(record))));
-        if let Some(spec) = self.spec.as_ref().filter(|_| publish) {
-            self.world = Arc::new(self.world.next(spec, &self.served));
-            self.number += 1;
-            effects.push(Effect::Publish(Publication { number: self.number, world: Arc::clone(&self.world), rises }));
+        if publish {
+            effects.extend(self.publish_all().map(Effect::Publish));
         }
         effects.extend(after);
         effects
+    }
+
+    /// All that is asked for.
+    fn publish_all(&mut self) -> Option<Publication> {
+        self.rises.publish();
+        let served = std::mem::take(&mut self.served);
+        let publication = self.spec.clone().map(|spec| self.publish(&spec, &served));
+        self.served = served;
+        publication
+    }
+
+    fn publish(&mut self, spec: &SpecSet, served: &BTreeMap<Arc<str>, Served>) -> Publication {
+        self.world = Arc::new(self.world.next(spec, served));
+        self.number += 1;
+        Publication { number: self.number, world: Arc::clone(&self.world) }
     }
 }
 
@@ -326,7 +349,6 @@ struct Turn {
     entries: Vec<Entry>,
     records: Vec<Record>,
     publish: bool,
-    rises: bool,
     /// In which a member may have moved.
     groups: BTreeSet<Arc<str>>,
     /// Which may have come to an end, by their decision.
