@@ -6,14 +6,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use anyhow::Context;
 use serde_json::Value;
 use tokio::task::spawn_blocking;
 use tracing::{error, info, warn};
 
 use crate::reconcile::Found;
 use crate::rollout::{Entry, Record};
-use crate::store::{Journal, Loaded, Records, Save, StateDir};
+use crate::store::{Journal, Loaded, Records, Save, StateDir, StoreError};
 
 /// Both, with what waits to be written.
 pub(super) struct Memory(Option<Box<Stores>>);
@@ -72,8 +71,9 @@ impl Memory {
 
     /// The newest entries of a rollout's journal, oldest first.
     pub(super) async fn history(&mut self, rollout: Arc<str>, limit: usize) -> Result<Vec<Entry>, String> {
-        let read =
-            self.with(move |stores| read(&stores.journal, &rollout, limit).map_err(|error| format!("{error:#}")));
+        let read = self.with(move |stores| {
+            read(&stores.journal, &rollout, limit).map_err(|error| format!("{:#}", anyhow::Error::from(error)))
+        });
         read.await.unwrap_or_else(|| Err("the server is shutting down".to_owned()))
     }
 
@@ -112,7 +112,7 @@ impl Stores {
     }
 }
 
-fn judge(name: &str, loaded: Loaded, journal: &Journal) -> anyhow::Result<Found> {
+fn judge(name: &str, loaded: Loaded, journal: &Journal) -> Result<Found, StoreError> {
     let doubt = (!loaded.damaged.is_empty()).then(|| {
         let damage: Vec<_> = loaded.damaged.iter().map(ToString::to_string).collect();
         damage.join("; ")
@@ -122,7 +122,11 @@ fn judge(name: &str, loaded: Loaded, journal: &Journal) -> anyhow::Result<Found>
     }
     match loaded.record.map(serde_json::from_value::<Record>) {
         Some(Ok(record)) => match record.check() {
-            Ok(()) => Ok(Found::Record(Box::new(record), doubt)),
+            // The version before the damaged one. Where the journal knows of more, it knows what was served.
+            Ok(()) => match doubt.clone().zip(read(journal, name, 1)?.pop()) {
+                Some((doubt, last)) if last.sequence > record.sequence() => Ok(Found::Lost(doubt, Some(last.into()))),
+                _ => Ok(Found::Record(Box::new(record), doubt)),
+            },
             Err(error) => lost(name, error.to_string(), journal),
         },
         Some(Err(error)) => lost(name, format!("its record cannot be read: {error}"), journal),
@@ -130,17 +134,21 @@ fn judge(name: &str, loaded: Loaded, journal: &Journal) -> anyhow::Result<Found>
     }
 }
 
-fn lost(name: &str, why: String, journal: &Journal) -> anyhow::Result<Found> {
+fn lost(name: &str, why: String, journal: &Journal) -> Result<Found, StoreError> {
     let last = read(journal, name, 1)?.pop();
     Ok(Found::Lost(why, last.map(Box::new)))
 }
 
-/// An entry may be written twice when a crash came before its record was: the later one counts.
-fn read(journal: &Journal, rollout: &str, limit: usize) -> anyhow::Result<Vec<Entry>> {
+/// The newest entries of a rollout, oldest first. One that was written twice, because a crash came before its record was,
+/// counts as it was written last; one of another release is passed over.
+fn read(journal: &Journal, rollout: &str, limit: usize) -> Result<Vec<Entry>, StoreError> {
     let mut entries: Vec<Entry> = Vec::new();
-    for value in journal.tail(Some(rollout), limit)? {
-        let entry: Entry = serde_json::from_value(value).context("an entry of the journal is of another release")?;
-        entries.retain(|before| before.sequence < entry.sequence);
+    for entry in journal.tail(Some(rollout), limit)?.into_iter().filter_map(|value| serde_json::from_value(value).ok())
+    {
+        let entry: Entry = entry;
+        while entries.last().is_some_and(|before| before.sequence >= entry.sequence) {
+            entries.pop();
+        }
         entries.push(entry);
     }
     Ok(entries)

@@ -216,7 +216,7 @@ impl Wait<'_> {
     }
 
     /// What people are told who ask what is waited for.
-    pub(super) fn message(&self, record: &Record) -> String {
+    pub(super) fn message(&self, record: &Record, now: Duration) -> String {
         let waited = span(record.gates.waited);
         let answered = self.answered(record);
         match (self, record.gates.asked.get(&self.key())) {
@@ -226,7 +226,12 @@ impl Wait<'_> {
             (Self::Hook(_), Some(asked @ Asked { answer: Some(_), .. })) => {
                 format!("waiting for {answered} (asked {} times, {waited})", asked.times())
             }
-            _ => format!("waiting for {answered} ({waited})"),
+            _ => match self {
+                Self::Window { until: Some(until), .. } => {
+                    format!("waiting for {answered}, at least {} more ({waited})", span(until.saturating_sub(now)))
+                }
+                _ => format!("waiting for {answered} ({waited})"),
+            },
         }
     }
 }

@@ -243,7 +243,7 @@ fn under_way(spec: &Rollout, record: &Record, now: Duration, fleet: String) -> S
         return fleet;
     }
     if let Some(wait) = gates::wait(spec, record, now) {
-        return wait.message(record);
+        return wait.message(record, now);
     }
     match (&record.stage, &spec.strategy) {
         (Stage::Steps { passed, .. }, _) => match step(spec, record) {

@@ -63,7 +63,10 @@ pub enum StoreError {
         known: u32,
     },
     /// Somebody else saved the record since it was read. It is as they left it.
-    #[error("the record of rollout {rollout} has revision {found}, not {expected}: somebody else saved it")]
+    #[error("the record of rollout {rollout} {}", match found {
+        0 => format!("is gone, it had revision {expected}"),
+        _ => format!("has revision {found}, not {expected}: somebody else saved it"),
+    })]
     Conflict {
         /// Whose record it is.
         rollout: String,

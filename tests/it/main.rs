@@ -13,12 +13,20 @@ mod simulation;
 mod rig;
 
 mod binomial;
+mod desk;
+mod quiet;
 mod site;
 
 mod affinity;
+mod analysis;
 mod asker;
 mod bootstrap;
+mod canary_nodes;
+mod commands;
+mod damage;
 mod documents;
+mod groups;
+mod hooks;
 mod instruments;
 mod rejection;
 mod restart;

@@ -4,7 +4,6 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::asker::Client;
-use crate::rig::eventually;
 use crate::rig::load::Load;
 use crate::rig::serin::Serin;
 use crate::rig::upstream::Upstream;
@@ -50,13 +49,7 @@ impl Stage {
 
     /// Waits until `holds` of the rollout's status, and returns that.
     async fn until(&self, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
-        let mut last = Value::Null;
-        let waited = eventually(what, LIMIT, async || {
-            last = self.serin().rollout("shop").await?;
-            Ok(holds(&last).then_some(()))
-        });
-        waited.await.unwrap_or_else(|error| panic!("{error:#}: {last:#}"));
-        last
+        site::until(self.serin(), "shop", what, holds).await
     }
 
     /// Waits until it is stable on `version`.
@@ -196,7 +189,8 @@ async fn a_rollout_that_is_superseded() {
 }
 
 /// RE2, which Envoy uses, takes no more than 1,000 repetitions.
-const REFUSED: &str = "{setHeaderRoute: {name: odd, match: [{headerName: x-odd, headerValue: {regex: \"a{1001}\"}}]}}";
+pub(crate) const REFUSED: &str =
+    "{setHeaderRoute: {name: odd, match: [{headerName: x-odd, headerValue: {regex: \"a{1001}\"}}]}}";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rejection_in_the_middle() {

@@ -7,14 +7,14 @@ use std::process::Command;
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::rig::envoy::Envoy;
-use crate::rig::http;
 use crate::rig::load::{Load, Rate, Tally};
-use crate::rig::repository;
 use crate::rig::serin::{Options, Serin};
 use crate::rig::upstream::Upstream;
+use crate::rig::{eventually, http, repository};
 
 /// Longer than anything takes that works, on a busy machine.
 pub(crate) const LIMIT: Duration = Duration::from_secs(30);
@@ -147,6 +147,22 @@ pub(crate) fn rollout(cluster: &str, versions: &[(&str, SocketAddr)], target: &s
     }
     writeln!(text, "  target: {target}\n  strategy: {strategy}").unwrap();
     text
+}
+
+/// Waits until `holds` of how a rollout stands, and returns that.
+pub(crate) async fn until(serin: &Serin, name: &str, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
+    let mut last = Value::Null;
+    let waited = eventually(what, LIMIT, async || {
+        last = serin.rollout(name).await?;
+        Ok(holds(&last).then_some(()))
+    });
+    waited.await.unwrap_or_else(|error| panic!("{error:#}: {last:#}"));
+    last
+}
+
+/// Whether the message of a rollout's status has these words.
+pub(crate) fn says(status: &Value, words: &str) -> bool {
+    status["message"].as_str().unwrap().contains(words)
 }
 
 /// Fails with the first failures when any request failed.

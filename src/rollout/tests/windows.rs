@@ -32,7 +32,7 @@ fn nothing_starts_and_nothing_rises_while_a_window_is_shut() {
     let mut stage = at_night(canary(&[Step::SetWeight(1_000), pause(12 * 3_600), Step::SetWeight(500), mirror(5)]));
     stage.edit(|spec| spec.webhooks = vec![hook("approve", WebhookKind::ConfirmRollout)]);
     stage.target("green");
-    assert_eq!((stage.phase(), stage.message()), (Phase::Paused, format!("{SHUT} (0s)")));
+    assert_eq!((stage.phase(), stage.message()), (Phase::Paused, format!("{SHUT}, at least 1h more (0s)")));
     assert_eq!(stage.machine.next_deadline(), Some(START + secs(3_600)));
     assert_eq!(stage.machine.asks(), [], "who approves, approves what comes next");
     let refused = format!("no pause or gate to promote past: {SHUT}; promote --full does not wait for it");
@@ -73,7 +73,7 @@ fn a_switch_waits_for_its_window() {
     assert_eq!(stage.machine.traffic().header_routes.len(), 1);
     stage.wait(1);
     stage.converge();
-    assert_eq!((stage.weight("green"), stage.message()), (0, format!("{SHUT} (0s)")));
+    assert_eq!((stage.weight("green"), stage.message()), (0, format!("{SHUT}, at least 12h more (0s)")));
     stage.wait(12 * 3_600);
     assert_eq!(stage.weight("green"), 10_000);
 }
