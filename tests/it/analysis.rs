@@ -81,7 +81,7 @@ async fn figures_that_say_nothing_wait_for_a_person() {
     let desk = Desk::open().await;
     desk.tell("rate", &[rate(50.0), rate(51.0), rate(99.9)]);
     let quiet = judged(&web(&desk, ", count: 2, interval: 10ms, failureLimit: 5")).await;
-    let words = "inconclusive analysis golden: success was measured 2 times, never at least 99";
+    let words = "inconclusive analysis golden: success was at least 99 in 0 of 2 measurements";
     let status = quiet.says(words).await;
     assert_eq!(status["phase"], "Paused");
     quiet.command("resume").await;
@@ -101,9 +101,9 @@ async fn a_provider_that_is_down_stalls_or_lies_never_passes() {
     desk.tell("rate", &[Reply::ok("{}")]);
     desk.tell(QUERY, &[vector("NaN")]);
     for (metric, words) in [
-        (down, "success could not be measured 3 times in a row (limit 2): no connection: connection refused"),
-        (web(&desk, once), "success could not be measured 1 times in a row (limit 0): nothing is at {$.data.rate}"),
-        (prometheus(&desk, once), "errors could not be measured 1 times in a row (limit 0): "),
+        (down, "success could not be measured (3 in a row, limit 2): no connection: connection refused"),
+        (web(&desk, once), "success could not be measured (1 in a row, limit 0): nothing is at {$.data.rate}"),
+        (prometheus(&desk, once), "errors could not be measured (1 in a row, limit 0): "),
     ] {
         let quiet = judged(&metric).await;
         let status = quiet.says(&format!("aborted: analysis golden fails: {words}")).await;
