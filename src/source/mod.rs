@@ -49,15 +49,19 @@ impl Default for Settings {
     }
 }
 
+/// The time since the Unix epoch: what the file system's stamps are held against.
+pub type Clock = Arc<dyn Fn() -> Duration + Send + Sync>;
+
 /// A watched configuration directory, or a single watched file.
 pub struct Source {
     root: PathBuf,
     settings: Settings,
+    clock: Clock,
     hint: Arc<Notify>,
     /// Written after each scan, for the thread that watches.
     directories: value::Sender<Directories>,
     /// The last scan that counted; what a new one is compared with.
-    settled: Option<Scan>,
+    settled: Option<Arc<Scan>>,
     /// The last reading that was put out. Its texts are shared by the readings after it, where they are the same.
     delivered: Option<Arc<Reading>>,
 }
@@ -65,12 +69,13 @@ pub struct Source {
 impl Source {
     /// Nothing is read, and `root` need not exist, before [`run`](Self::run).
     #[must_use]
-    pub fn new(root: PathBuf, settings: Settings) -> Self {
+    pub fn new(root: PathBuf, settings: Settings, clock: Clock) -> Self {
         // A relative path has no parent to watch. Without a working directory it is as good as it gets.
         let root = std::path::absolute(&root).unwrap_or(root);
         Self {
             root,
             settings,
+            clock,
             hint: Arc::default(),
             directories: value::Sender::default(),
             settled: None,
@@ -90,20 +95,20 @@ impl Source {
             watch::spawn(self.directories.subscribe(), Arc::clone(&self.hint));
         }
         let following = async {
-            let mut pause = INTERVAL;
+            let (mut pause, mut thorough) = (INTERVAL, true);
             loop {
-                pause = match self.gather().await {
+                pause = match self.gather(thorough).await {
                     Some(outcome) => {
                         readings.send_replace(Some(outcome));
                         INTERVAL
                     }
                     None => MAX_PAUSE.min(pause * 2),
                 };
-                tokio::select! {
-                    () = self.hinted(&mut pause) => {}
-                    () = reload.notified() => {}
-                    () = sleep(self.settings.reread_every) => {}
-                }
+                thorough = tokio::select! {
+                    () = self.hinted(&mut pause) => false,
+                    () = reload.notified() => true,
+                    () = sleep(self.settings.reread_every) => true,
+                };
             }
         };
         tokio::select! {
@@ -121,10 +126,12 @@ impl Source {
         }
     }
 
-    /// Reads until a reading counts. `None` if it is the one already delivered.
-    async fn gather(&mut self) -> Option<Outcome> {
-        let first = self.scan().await;
-        if self.settled.as_ref() == Some(&first) {
+    /// Reads until a reading counts. `None` if it is the one already delivered. Every file is opened if `thorough`, and
+    /// otherwise those that may have changed by what the file system says of them.
+    async fn gather(&mut self, thorough: bool) -> Option<Outcome> {
+        let first = self.scan(thorough).await;
+        if self.settled.as_deref() == Some(&first) {
+            self.settled = Some(Arc::new(first));
             return None;
         }
         let known = self.delivered.clone().unwrap_or_default();
@@ -137,7 +144,7 @@ impl Source {
                 () = &mut patience, if !late => late = true,
                 () = sleep(INTERVAL) => {}
             }
-            let next = self.scan().await;
+            let next = self.scan(thorough).await;
             if let Some(scan) = settling.take(next, &known, late) {
                 return self.settle(scan);
             }
@@ -146,10 +153,12 @@ impl Source {
 
     /// Takes the scan that counts; gives what is to be delivered of it, if anything is.
     fn settle(&mut self, scan: Scan) -> Option<Outcome> {
-        let before = self.settled.replace(scan.clone()).map(|before| before.reading);
-        match scan.reading {
+        let reading = scan.reading.clone();
+        let before = self.settled.replace(Arc::new(scan));
+        let failed = before.as_ref().and_then(|before| before.reading.as_ref().err());
+        match reading {
             Err(error) => {
-                if before.and_then(Result::err).as_ref() == Some(&error) {
+                if failed == Some(&error) {
                     return None;
                 }
                 if self.delivered.is_some() {
@@ -160,7 +169,7 @@ impl Source {
                 Some(Err(error))
             }
             Ok(reading) => {
-                let again = matches!(before, Some(Err(_)));
+                let again = failed.is_some();
                 if again {
                     info!(root = %self.root.display(), "configuration can be read again");
                 }
@@ -175,11 +184,12 @@ impl Source {
     }
 
     /// Reads once, and has what was read watched.
-    async fn scan(&self) -> Scan {
+    async fn scan(&self, thorough: bool) -> Scan {
         // What was hinted at so far is seen by this scan.
         let _ = self.hint.notified().now_or_never();
         let (root, known) = (self.root.clone(), self.delivered.clone().unwrap_or_default());
-        match spawn_blocking(move || scan(&root, &known)).await {
+        let (before, begun) = (self.settled.clone().filter(|_| !thorough), (self.clock)());
+        match spawn_blocking(move || scan(&root, &known, before.as_deref(), begun)).await {
             Ok(scan) => {
                 self.directories.send_replace(scan.directories.clone());
                 scan

@@ -11,18 +11,30 @@ use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The largest file that is read, in bytes. A `ConfigMap` holds 1 MiB and Envoy's peers take 4 MiB in one message, so
 /// what is larger was not meant to be here (a dump, a log), and parsing it would cost many times its size in memory.
 pub const MAX_FILE_BYTES: u64 = 16 << 20;
 
 /// All files of a directory at one moment.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, Eq)]
 pub struct Reading {
     /// Path to text. Paths are relative to the root, with `/`.
     pub files: BTreeMap<Arc<str>, Arc<str>>,
     /// Path to the reason why that file, or that folder and all below it, could not be read. Disjoint from `files`.
     pub errors: BTreeMap<Arc<str>, FileError>,
+}
+
+/// Readings share the texts that are the same, and those are not compared byte by byte.
+impl PartialEq for Reading {
+    fn eq(&self, other: &Self) -> bool {
+        let same = |a: &Arc<str>, b: &Arc<str>| Arc::ptr_eq(a, b) || a == b;
+        let mut pairs = self.files.iter().zip(&other.files);
+        self.files.len() == other.files.len()
+            && pairs.all(|((a, text), (b, other))| same(a, b) && same(text, other))
+            && self.errors == other.errors
+    }
 }
 
 impl Reading {
@@ -95,7 +107,7 @@ pub struct RootError {
 /// Entries whose name begins with a dot are passed over, files and folders: `..data` of a `ConfigMap` mount, `.git`, lock
 /// files of editors. Symbolic links are followed, but no folder is read twice, so loops end.
 pub fn read_directory(root: &Path) -> Result<Reading, RootError> {
-    scan(root, &Reading::default()).reading
+    scan(root, &Reading::default(), None, Duration::ZERO).reading
 }
 
 /// Reads files and directories as they were typed on a command line; each path is shown as typed. One that does not
@@ -103,7 +115,7 @@ pub fn read_directory(root: &Path) -> Result<Reading, RootError> {
 #[must_use]
 pub fn read_paths(paths: &[PathBuf]) -> Reading {
     let known = Reading::default();
-    let mut walk = Walk::new(&known);
+    let mut walk = Walk::new(&known, None);
     for path in paths {
         let shown = path.to_string_lossy();
         if let Err(error) = walk.root(path, &shown, &shown) {
@@ -126,19 +138,45 @@ fn stamp(metadata: &Metadata) -> Stamp {
     (metadata.ino(), metadata.len(), times)
 }
 
+/// How long a file must have been left alone for its stamp to be proof: two writes within one tick of the clock that
+/// makes stamps leave one stamp, and the coarsest of these clocks ticks every two seconds.
+const PROOF: Duration = Duration::from_secs(3);
+
 /// A reading, and how a change to it would show.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Eq)]
 pub(super) struct Scan {
     pub(super) reading: Result<Reading, RootError>,
+    /// When it was begun, since the Unix epoch.
+    pub(super) begun: Duration,
     /// Of every file looked at, by its path in the reading, as it was before it was read.
     pub(super) stamps: BTreeMap<Arc<str>, Stamp>,
     /// Every directory that was listed, that a link leads into, or that holds the root. Each once.
     pub(super) directories: BTreeMap<PathBuf, DirectoryId>,
 }
 
-/// Reads `root` as [`read_directory`] does. A file whose text is the same in `known` gets that very `Arc`.
-pub(super) fn scan(root: &Path, known: &Reading) -> Scan {
-    let mut walk = Walk::new(known);
+/// Whenever they were made.
+impl PartialEq for Scan {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { reading, begun: _, stamps, directories } = self;
+        *stamps == other.stamps && *directories == other.directories && *reading == other.reading
+    }
+}
+
+impl Scan {
+    /// The text of a file, if its stamp is proof that this is what it still holds.
+    fn proven(&self, path: &str, stamp: &Stamp) -> Option<&Arc<str>> {
+        let (_, _, [modified, _, changed, _]) = stamp;
+        let last = Duration::from_secs((*modified.max(changed)).try_into().unwrap_or_default());
+        let is_old = last + PROOF <= self.begun;
+        let files = &self.reading.as_ref().ok().filter(|_| is_old && self.stamps.get(path) == Some(stamp))?.files;
+        files.get(path)
+    }
+}
+
+/// Reads `root` as [`read_directory`] does. A file whose text is the same in `known` gets that very `Arc`. What by its
+/// stamp has not changed since `before` is not opened. `begun` is the time, since the Unix epoch.
+pub(super) fn scan(root: &Path, known: &Reading, before: Option<&Scan>, begun: Duration) -> Scan {
+    let mut walk = Walk::new(known, before);
     let name = root.file_name().unwrap_or(root.as_os_str()).to_string_lossy();
     let outcome = walk.root(root, "", &name);
     walk.watch_holder(root);
@@ -146,12 +184,13 @@ pub(super) fn scan(root: &Path, known: &Reading) -> Scan {
         Ok(()) => Ok(walk.reading),
         Err(error) => Err(RootError { root: root.to_owned(), reason: error.to_string() }),
     };
-    Scan { reading, stamps: walk.stamps, directories: walk.directories }
+    Scan { reading, begun, stamps: walk.stamps, directories: walk.directories }
 }
 
 /// A walk over one or more roots, under way.
 struct Walk<'a> {
     known: &'a Reading,
+    before: Option<&'a Scan>,
     reading: Reading,
     stamps: BTreeMap<Arc<str>, Stamp>,
     directories: BTreeMap<PathBuf, DirectoryId>,
@@ -165,9 +204,10 @@ struct Walk<'a> {
 type Pending = VecDeque<(PathBuf, String)>;
 
 impl<'a> Walk<'a> {
-    fn new(known: &'a Reading) -> Self {
+    fn new(known: &'a Reading, before: Option<&'a Scan>) -> Self {
         Self {
             known,
+            before,
             reading: Reading::default(),
             stamps: BTreeMap::new(),
             directories: BTreeMap::new(),
@@ -202,7 +242,7 @@ impl<'a> Walk<'a> {
             return Ok(());
         }
         let mut entries = fs::read_dir(directory)?.collect::<io::Result<Vec<_>>>()?;
-        entries.sort_unstable_by_key(fs::DirEntry::file_name);
+        entries.sort_by_cached_key(fs::DirEntry::file_name);
         for entry in entries {
             let name = entry.file_name();
             if name.as_encoded_bytes().starts_with(b".") {
@@ -211,7 +251,7 @@ impl<'a> Walk<'a> {
             let path = entry.path();
             let shown = below(shown, &name);
             let linked = entry.file_type().is_ok_and(|kind| kind.is_symlink());
-            match fs::metadata(&path) {
+            match if linked { fs::metadata(&path) } else { entry.metadata() } {
                 Ok(metadata) if metadata.is_dir() && linked => pending.push_back((path, shown)),
                 Ok(metadata) if metadata.is_dir() => pending.push_front((path, shown)),
                 Ok(_) if !is_ours(&path) => {}
@@ -232,7 +272,12 @@ impl<'a> Walk<'a> {
     fn file(&mut self, path: &Path, shown: &str, metadata: &Metadata) {
         let known = self.known.files.get_key_value(shown);
         let shown: Arc<str> = known.map_or_else(|| shown.into(), |(shown, _)| Arc::clone(shown));
-        self.stamps.insert(Arc::clone(&shown), stamp(metadata));
+        let stamp = stamp(metadata);
+        self.stamps.insert(Arc::clone(&shown), stamp);
+        if let Some(text) = self.before.and_then(|before| before.proven(&shown, &stamp)) {
+            self.reading.files.insert(shown, Arc::clone(text));
+            return;
+        }
         match self.text(path, metadata, known.map(|(_, text)| text)) {
             Ok(text) => drop(self.reading.files.insert(shown, text)),
             Err(error) => drop(self.reading.errors.insert(shown, error)),

@@ -63,7 +63,7 @@ impl Admitted {
     /// longer find good as a whole is of no use.
     pub fn restore(files: &Files, options: &Options) -> Result<Self, Vec<Diagnostic>> {
         let files = parse(files, &Self::default());
-        let diagnostics = diagnose(&files, &files, options);
+        let (diagnostics, _) = diagnose(&files, &files, options);
         if has_errors(&diagnostics) { Err(diagnostics) } else { Ok(Self { files }) }
     }
 
@@ -111,7 +111,7 @@ pub enum Admission {
 #[must_use]
 pub fn check_files(files: &Files, options: &Options) -> Vec<Diagnostic> {
     let files = parse(files, &Admitted::default());
-    diagnose(&files, &files, options)
+    diagnose(&files, &files, options).0
 }
 
 /// Decides what is in force, now that the files are `current`. `unreadable` says of paths (files, or directories with
@@ -127,7 +127,7 @@ pub fn admit(
     let mut diagnostics: Vec<Diagnostic> =
         unreadable.iter().map(|(path, reason)| about(path, format!("cannot be read: {reason}"))).collect();
     if previous.is_empty() {
-        diagnostics.extend(diagnose(&parsed, &parsed, options));
+        diagnostics.extend(diagnose(&parsed, &parsed, options).0);
         return first(parsed, diagnostics);
     }
 
@@ -151,16 +151,21 @@ pub fn admit(
             changes.wished.insert(path.clone(), None);
         }
     }
-    diagnostics.extend(diagnose(&parsed, &changes.apply(previous), options));
-    changes.settle(previous, options);
+    let (found, errors) = diagnose(&parsed, &changes.apply(previous), options);
+    diagnostics.extend(found);
+    changes.settle(previous, options, errors);
     diagnostics.extend(changes.explain(previous, &diagnostics));
     diagnostics.sort();
 
     let admitted = Admitted { files: changes.apply(previous) };
-    let texts = admitted.texts();
-    let paths = current.keys().chain(texts.keys()).chain(unreadable.keys());
-    let held_back = paths.filter(|path| current.get(*path) != texts.get(*path) || unreadable.contains_key(*path));
-    Admission::Ready { held_back: held_back.cloned().collect(), admitted, diagnostics }
+    let in_force = |path: &Arc<str>| admitted.files.get(path).map(|parsed| &parsed.text);
+    let differs = |path: &Arc<str>| match (current.get(path), in_force(path)) {
+        (Some(a), Some(b)) => !Arc::ptr_eq(a, b) && a != b,
+        (a, b) => a.is_some() || b.is_some(),
+    };
+    let paths = current.keys().chain(admitted.files.keys()).filter(|path| differs(path));
+    let held_back = paths.chain(unreadable.keys()).cloned().collect();
+    Admission::Ready { held_back, admitted, diagnostics }
 }
 
 /// With nothing to fall back on it is all or nothing.
@@ -195,11 +200,12 @@ impl Changes {
 
     /// Holds changes back until the rest is free of errors, then takes back in what does no harm.
     ///
-    /// Each round holds back at least one change, and with all of them held back the set is the previous one.
-    fn settle(&mut self, previous: &Admitted, options: &Options) {
+    /// Each round holds back at least one change, and with all of them held back the set is the previous one. `known` are
+    /// the errors with none held back, if they are known.
+    fn settle(&mut self, previous: &Admitted, options: &Options, mut known: Option<Vec<Finding>>) {
         let errors = |changes: &Self| cross_errors(&changes.apply(previous), options);
         while self.held.len() < self.wished.len() {
-            let errors = errors(self);
+            let errors = known.take().unwrap_or_else(|| errors(self));
             let Some(first) = errors.first() else { break };
             let mut culprits: BTreeMap<Arc<str>, Diagnostic> = BTreeMap::new();
             for error in &errors {
@@ -264,7 +270,7 @@ impl Changes {
 
 fn parse(files: &Files, known: &Admitted) -> ParsedFiles {
     let parsed = |(path, text): (&Arc<str>, &Arc<str>)| {
-        let same = known.files.get(path).filter(|known| known.text == *text);
+        let same = known.files.get(path).filter(|known| Arc::ptr_eq(&known.text, text) || known.text == *text);
         (path.clone(), same.map_or_else(|| Arc::new(Parsed::new(path, text)), Arc::clone))
     };
     files.iter().map(parsed).collect()
@@ -272,8 +278,9 @@ fn parse(files: &Files, known: &Admitted) -> ParsedFiles {
 
 /// All that is wrong with the files `found`, and between them. `stand` are those without errors, or good versions of
 /// theirs, and the last good versions of the others. A name that a definition with mistakes has, or that may stand
-/// where a mistake of syntax ended the reading, is not called undefined before those mistakes are gone.
-fn diagnose(found: &ParsedFiles, stand: &ParsedFiles, options: &Options) -> Vec<Diagnostic> {
+/// where a mistake of syntax ended the reading, is not called undefined before those mistakes are gone. With it go the
+/// errors across the files that `stand`, where these are the same.
+fn diagnose(found: &ParsedFiles, stand: &ParsedFiles, options: &Options) -> (Vec<Diagnostic>, Option<Vec<Finding>>) {
     let mut diagnostics: Vec<_> = found.values().flat_map(|parsed| parsed.diagnostics.clone()).collect();
     let broken: ParsedFiles =
         found.iter().filter(|(_, p)| p.has_errors()).map(|(path, p)| (path.clone(), p.clone())).collect();
@@ -286,18 +293,22 @@ fn diagnose(found: &ParsedFiles, stand: &ParsedFiles, options: &Options) -> Vec<
                 || !spec.unread.is_empty() && (spec.unread.contains(stem) || stand.get(path).is_some_and(in_unread))
         })
     };
-    let mut newest = stand.clone();
-    newest.extend(broken.clone());
-    let mut findings = check::check(&spec_set(&newest), options);
+    let mut newest = spec_set(stand);
+    newest.files.extend(broken.iter().map(|(path, parsed)| (path.clone(), parsed.spec.clone())));
+    let mut findings = check::check(&newest, options);
+    let errors = broken.is_empty().then(|| errors(findings.clone()));
     findings.retain(|finding| !finding.undefined.as_ref().is_some_and(may_be_defined));
     diagnostics.extend(findings.into_iter().map(|finding| finding.diagnostic));
     diagnostics.sort();
     diagnostics.dedup();
-    diagnostics
+    (diagnostics, errors)
 }
 
 fn cross_errors(files: &ParsedFiles, options: &Options) -> Vec<Finding> {
-    let mut findings = check::check(&spec_set(files), options);
+    errors(check::check(&spec_set(files), options))
+}
+
+fn errors(mut findings: Vec<Finding>) -> Vec<Finding> {
     findings.retain(|finding| finding.diagnostic.severity == Severity::Error);
     findings
 }

@@ -4,7 +4,7 @@
 //! also get what it names is told only where there is one definition, by the conditions under `nodes:` as written.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
 use super::eds::{self, Asked};
@@ -76,7 +76,7 @@ struct Index<'a> {
     existing: BTreeSet<&'a str>,
     assignments: BTreeSet<&'a str>,
     /// The assignments that a Cluster asks for, or one we cannot see may ask for.
-    asked: BTreeSet<String>,
+    asked: BTreeSet<Arc<str>>,
 }
 
 impl<'a> Index<'a> {
@@ -89,7 +89,7 @@ impl<'a> Index<'a> {
             bootstrap: options.bootstrap_clusters.iter().map(String::as_str).collect(),
             existing: BTreeSet::new(),
             assignments: BTreeSet::new(),
-            asked: options.bootstrap_clusters.clone(),
+            asked: options.bootstrap_clusters.iter().map(|name| name.as_str().into()).collect(),
         };
         for file in set.files.values() {
             index.templates.extend(file.templates.iter().map(|template| &*template.name));
@@ -103,12 +103,12 @@ impl<'a> Index<'a> {
                     ResourceKind::ClusterLoadAssignment => drop(index.assignments.insert(&resource.name)),
                     _ => {}
                 }
-                index.asked.extend(asked(resource).map(|asked| asked.name.to_string()));
+                index.asked.extend(asked(resource).map(|asked| asked.name));
             }
             for rollout in &file.rollouts {
                 index.rollouts.insert(&rollout.name, rollout);
                 for version in &rollout.versions {
-                    index.asked.insert(version.cluster_name.to_string());
+                    index.asked.insert(Arc::clone(&version.cluster_name));
                     match version.backend {
                         Backend::Existing(_) => drop(index.existing.insert(&version.cluster_name)),
                         Backend::Endpoints { .. } => {
@@ -187,7 +187,7 @@ impl<'a> Index<'a> {
             if self.asked.contains(&**name) {
                 return None;
             }
-            let help = suggest::did_you_mean(name, self.asked.iter().map(String::as_str));
+            let help = suggest::did_you_mean(name, self.asked.iter().map(|name| &**name));
             (format!("no cluster asks for the ClusterLoadAssignment {name:?}"), help, name.clone())
         } else {
             let Asked { name: wanted, over_ads } = asked(resource)?;
@@ -223,22 +223,44 @@ fn asked(resource: &Resource) -> Option<Asked> {
 
 /// Something that takes a name for itself.
 struct Claim<'a> {
-    what: String,
+    name: &'a str,
+    what: What<'a>,
     nodes: Option<&'a NodeSelector>,
     origin: &'a Origin,
 }
 
+#[derive(Clone, Copy, PartialEq)]
+enum What<'a> {
+    Template(&'a str),
+    Rollout(&'a str),
+    Resource(ResourceKind, &'a str),
+    /// What a version of that rollout is served by.
+    OfRollout(ResourceKind, &'a str, &'a str),
+}
+
+impl fmt::Display for What<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Template(name) => write!(f, "analysis template {name:?}"),
+            Self::Rollout(name) => write!(f, "rollout {name:?}"),
+            Self::Resource(kind, name) => write!(f, "{kind} {name:?}"),
+            Self::OfRollout(kind, name, rollout) => write!(f, "{kind} {name:?} of rollout {rollout:?}"),
+        }
+    }
+}
+
 impl<'a> Claim<'a> {
-    fn of_resource(kind: ResourceKind, name: &str, nodes: &'a NodeSelector, origin: &'a Origin) -> Self {
-        Self { what: format!("{kind} {name:?}"), nodes: Some(nodes).filter(|nodes| !nodes.is_everything()), origin }
+    fn of_resource(kind: ResourceKind, name: &'a str, nodes: &'a NodeSelector, origin: &'a Origin) -> Self {
+        let nodes = Some(nodes).filter(|nodes| !nodes.is_everything());
+        Self { name, what: What::Resource(kind, name), nodes, origin }
     }
 
-    fn of_template(name: &str, origin: &'a Origin) -> Self {
-        Self { what: format!("analysis template {name:?}"), nodes: None, origin }
+    fn of_template(name: &'a str, origin: &'a Origin) -> Self {
+        Self { name, what: What::Template(name), nodes: None, origin }
     }
 
-    fn of_rollout(name: &str, origin: &'a Origin) -> Self {
-        Self { what: format!("rollout {name:?}"), nodes: None, origin }
+    fn of_rollout(name: &'a str, origin: &'a Origin) -> Self {
+        Self { name, what: What::Rollout(name), nodes: None, origin }
     }
 }
 
@@ -246,52 +268,50 @@ impl<'a> Claim<'a> {
 /// nodes and not for the same; a rollout's name, and the names of its clusters, are its own. Analysis templates have
 /// names of their own: the claims without a kind of resource.
 fn duplicates(set: &SpecSet) -> Vec<Finding> {
-    let mut claims: BTreeMap<(Option<ResourceKind>, &str), Vec<Claim<'_>>> = BTreeMap::new();
+    let mut claims: BTreeMap<Option<ResourceKind>, Vec<Claim<'_>>> = BTreeMap::new();
+    let mut claim = |kind, claim| claims.entry(kind).or_default().push(claim);
     for file in set.files.values() {
         for Resource { kind, name, nodes, origin, .. } in file.resources.iter().map(|resource| &**resource) {
-            claims.entry((Some(*kind), name)).or_default().push(Claim::of_resource(*kind, name, nodes, origin));
+            claim(Some(*kind), Claim::of_resource(*kind, name, nodes, origin));
         }
         for Broken { name, kind, origin } in &file.broken {
-            let (kind, claim) = match kind {
-                None => continue,
-                Some(BrokenKind::Rollout) => (Some(ResourceKind::Cluster), Claim::of_rollout(name, origin)),
-                Some(BrokenKind::AnalysisTemplate) => (None, Claim::of_template(name, origin)),
+            match kind {
+                None => {}
+                Some(BrokenKind::Rollout) => claim(Some(ResourceKind::Cluster), Claim::of_rollout(name, origin)),
+                Some(BrokenKind::AnalysisTemplate) => claim(None, Claim::of_template(name, origin)),
                 Some(BrokenKind::Resource(kind, nodes)) => {
-                    (Some(*kind), Claim::of_resource(*kind, name, nodes, origin))
+                    claim(Some(*kind), Claim::of_resource(*kind, name, nodes, origin));
                 }
-            };
-            claims.entry((kind, name)).or_default().push(claim);
+            }
         }
         for template in &file.templates {
-            let claim = Claim::of_template(&template.name, &template.origin);
-            claims.entry((None, &template.name)).or_default().push(claim);
+            claim(None, Claim::of_template(&template.name, &template.origin));
         }
         for Rollout { name, versions, origin, .. } in file.rollouts.iter().map(|rollout| &**rollout) {
-            let namesakes = claims.entry((Some(ResourceKind::Cluster), name)).or_default();
-            let claim = Claim::of_rollout(name, origin);
-            let again = namesakes.iter().any(|namesake| namesake.what == claim.what);
-            namesakes.push(claim);
-            if again {
-                continue; // Its versions' clusters would only say the same again.
-            }
+            claim(Some(ResourceKind::Cluster), Claim::of_rollout(name, origin));
             for version in versions.iter().filter(|version| matches!(version.backend, Backend::Endpoints { .. })) {
                 for kind in [ResourceKind::Cluster, ResourceKind::ClusterLoadAssignment] {
-                    let what = format!("{kind} {:?} of rollout {name:?}", version.cluster_name);
-                    let namesakes = claims.entry((Some(kind), &version.cluster_name)).or_default();
-                    namesakes.push(Claim { what, nodes: None, origin });
+                    let what = What::OfRollout(kind, &version.cluster_name, name);
+                    claim(Some(kind), Claim { name: &version.cluster_name, what, nodes: None, origin });
                 }
             }
         }
     }
-    claims.into_iter().flat_map(|((_, name), claims)| collisions(name, claims)).collect()
+    let of_one_kind = |mut claims: Vec<Claim<'_>>| {
+        claims.sort_by_key(|claim| (claim.name, claim.origin));
+        claims.chunk_by(|a, b| a.name == b.name).flat_map(collisions).collect::<Vec<_>>()
+    };
+    claims.into_values().flat_map(of_one_kind).collect()
 }
 
-fn collisions(name: &str, mut claims: Vec<Claim<'_>>) -> Vec<Finding> {
-    claims.sort_by_key(|claim| claim.origin);
+/// `claims` are of one name, in the order of the files.
+fn collisions(claims: &[Claim<'_>]) -> Vec<Finding> {
     let clash = |a: &Claim<'_>, b: &Claim<'_>| a.nodes.is_none() || b.nodes.is_none() || a.nodes == b.nodes;
     let pairs = claims.iter().enumerate().filter_map(|(i, later)| {
+        // What serves the versions of a rollout that is there twice would only say the same again.
+        let again = |before: &Claim<'_>| before.what == later.what && matches!(later.what, What::OfRollout(..));
         let first = claims[..i].iter().find(|first| clash(first, later))?;
-        Some((first, later))
+        (!claims[..i].iter().any(again)).then_some((first, later))
     });
     pairs
         .map(|(first, later)| {
@@ -309,7 +329,7 @@ fn collisions(name: &str, mut claims: Vec<Claim<'_>>) -> Vec<Finding> {
             };
             let help = help.filter(|_| same);
             let at = Position { line: later.origin.line, column: later.origin.column };
-            let diagnostic = diagnostic(&later.origin.file, at, Severity::Error, message, name, help);
+            let diagnostic = diagnostic(&later.origin.file, at, Severity::Error, message, later.name, help);
             Finding { diagnostic, other: Some(file.clone()), undefined: None }
         })
         .collect()
