@@ -122,9 +122,11 @@ fn judge(name: &str, loaded: Loaded, journal: &Journal) -> Result<Found, StoreEr
     }
     match loaded.record.map(serde_json::from_value::<Record>) {
         Some(Ok(record)) => match record.check() {
-            // The version before the damaged one. Where the journal knows of more, it knows what was served.
+            // The version before the damaged one. Where the journal knows of another split since, that one was served.
             Ok(()) => match doubt.clone().zip(read(journal, name, 1)?.pop()) {
-                Some((doubt, last)) if last.sequence > record.sequence() => Ok(Found::Lost(doubt, Some(last.into()))),
+                Some((doubt, last)) if last.to.weights != record.traffic().split => {
+                    Ok(Found::Lost(doubt, Some(Box::new(last))))
+                }
                 _ => Ok(Found::Record(Box::new(record), doubt)),
             },
             Err(error) => lost(name, error.to_string(), journal),

@@ -156,7 +156,7 @@ impl App {
             xds,
             admin,
             admin_addr,
-            source: Source::new(config, polling),
+            source: Source::new(config, polling, Arc::new(move || clock.epoch() + clock.now())),
             loader: Loader::new(&remembered.files, Options { bootstrap_clusters }),
             state,
             fleet,

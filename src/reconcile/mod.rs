@@ -317,7 +317,7 @@ impl Reconciler {
             status.message = format!("{}; {progress}", status.message);
         }
         if self.waiting.contains(name) {
-            "waits for the state directory to be written; see the log of serin".clone_into(&mut status.message);
+            status.message = format!("held until --state can be written to, see the log; {}", status.message);
         }
         Some(status)
     }

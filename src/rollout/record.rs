@@ -170,12 +170,6 @@ impl Record {
         &self.name
     }
 
-    /// How many transitions there were: the number of the last entry of its journal.
-    #[must_use]
-    pub fn sequence(&self) -> u64 {
-        self.sequence
-    }
-
     /// What was last served.
     #[must_use]
     pub fn traffic(&self) -> &Traffic {

@@ -49,10 +49,14 @@ impl Default for Settings {
     }
 }
 
+/// The time since the Unix epoch: what the file system's stamps are held against.
+pub type Clock = Arc<dyn Fn() -> Duration + Send + Sync>;
+
 /// A watched configuration directory, or a single watched file.
 pub struct Source {
     root: PathBuf,
     settings: Settings,
+    clock: Clock,
     hint: Arc<Notify>,
     /// Written after each scan, for the thread that watches.
     directories: value::Sender<Directories>,
@@ -65,12 +69,13 @@ pub struct Source {
 impl Source {
     /// Nothing is read, and `root` need not exist, before [`run`](Self::run).
     #[must_use]
-    pub fn new(root: PathBuf, settings: Settings) -> Self {
+    pub fn new(root: PathBuf, settings: Settings, clock: Clock) -> Self {
         // A relative path has no parent to watch. Without a working directory it is as good as it gets.
         let root = std::path::absolute(&root).unwrap_or(root);
         Self {
             root,
             settings,
+            clock,
             hint: Arc::default(),
             directories: value::Sender::default(),
             settled: None,
@@ -183,8 +188,8 @@ impl Source {
         // What was hinted at so far is seen by this scan.
         let _ = self.hint.notified().now_or_never();
         let (root, known) = (self.root.clone(), self.delivered.clone().unwrap_or_default());
-        let before = self.settled.clone().filter(|_| !thorough);
-        match spawn_blocking(move || scan(&root, &known, before.as_deref())).await {
+        let (before, begun) = (self.settled.clone().filter(|_| !thorough), (self.clock)());
+        match spawn_blocking(move || scan(&root, &known, before.as_deref(), begun)).await {
             Ok(scan) => {
                 self.directories.send_replace(scan.directories.clone());
                 scan

@@ -11,7 +11,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 /// The largest file that is read, in bytes. A `ConfigMap` holds 1 MiB and Envoy's peers take 4 MiB in one message, so
 /// what is larger was not meant to be here (a dump, a log), and parsing it would cost many times its size in memory.
@@ -107,7 +107,7 @@ pub struct RootError {
 /// Entries whose name begins with a dot are passed over, files and folders: `..data` of a `ConfigMap` mount, `.git`, lock
 /// files of editors. Symbolic links are followed, but no folder is read twice, so loops end.
 pub fn read_directory(root: &Path) -> Result<Reading, RootError> {
-    scan(root, &Reading::default(), None).reading
+    scan(root, &Reading::default(), None, Duration::ZERO).reading
 }
 
 /// Reads files and directories as they were typed on a command line; each path is shown as typed. One that does not
@@ -138,16 +138,16 @@ fn stamp(metadata: &Metadata) -> Stamp {
     (metadata.ino(), metadata.len(), times)
 }
 
-/// How long a file must have been left alone for its stamp to be proof, in seconds: two writes within one tick of the
-/// clock that makes stamps leave one stamp, and the coarsest of these clocks ticks every two seconds.
-const PROOF: i64 = 3;
+/// How long a file must have been left alone for its stamp to be proof: two writes within one tick of the clock that
+/// makes stamps leave one stamp, and the coarsest of these clocks ticks every two seconds.
+const PROOF: Duration = Duration::from_secs(3);
 
 /// A reading, and how a change to it would show.
 #[derive(Debug, Clone, Eq)]
 pub(super) struct Scan {
     pub(super) reading: Result<Reading, RootError>,
-    /// When it was begun, in seconds since the Unix epoch.
-    pub(super) begun: i64,
+    /// When it was begun, since the Unix epoch.
+    pub(super) begun: Duration,
     /// Of every file looked at, by its path in the reading, as it was before it was read.
     pub(super) stamps: BTreeMap<Arc<str>, Stamp>,
     /// Every directory that was listed, that a link leads into, or that holds the root. Each once.
@@ -166,17 +166,16 @@ impl Scan {
     /// The text of a file, if its stamp is proof that this is what it still holds.
     fn proven(&self, path: &str, stamp: &Stamp) -> Option<&Arc<str>> {
         let (_, _, [modified, _, changed, _]) = stamp;
-        let is_old = *modified.max(changed) + PROOF <= self.begun;
+        let last = Duration::from_secs((*modified.max(changed)).try_into().unwrap_or_default());
+        let is_old = last + PROOF <= self.begun;
         let files = &self.reading.as_ref().ok().filter(|_| is_old && self.stamps.get(path) == Some(stamp))?.files;
         files.get(path)
     }
 }
 
 /// Reads `root` as [`read_directory`] does. A file whose text is the same in `known` gets that very `Arc`. What by its
-/// stamp has not changed since `before` is not opened.
-pub(super) fn scan(root: &Path, known: &Reading, before: Option<&Scan>) -> Scan {
-    // Before 1970 nothing is proven.
-    let begun = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+/// stamp has not changed since `before` is not opened. `begun` is the time, since the Unix epoch.
+pub(super) fn scan(root: &Path, known: &Reading, before: Option<&Scan>, begun: Duration) -> Scan {
     let mut walk = Walk::new(known, before);
     let name = root.file_name().unwrap_or(root.as_os_str()).to_string_lossy();
     let outcome = walk.root(root, "", &name);
@@ -185,7 +184,7 @@ pub(super) fn scan(root: &Path, known: &Reading, before: Option<&Scan>) -> Scan 
         Ok(()) => Ok(walk.reading),
         Err(error) => Err(RootError { root: root.to_owned(), reason: error.to_string() }),
     };
-    Scan { reading, begun: begun.try_into().unwrap_or_default(), stamps: walk.stamps, directories: walk.directories }
+    Scan { reading, begun, stamps: walk.stamps, directories: walk.directories }
 }
 
 /// A walk over one or more roots, under way.

@@ -31,7 +31,7 @@ impl Watched {
         let (sender, readings) = value::channel(None);
         let reload = Arc::new(Notify::new());
         let (stop, stopped) = oneshot::channel();
-        let source = Source::new(dir.path().join("conf"), settings);
+        let source = Source::new(dir.path().join("conf"), settings, Arc::new(|| Duration::ZERO));
         let shutdown = async move { drop(stopped.await) };
         let task = tokio::spawn(source.run(sender, Arc::clone(&reload), shutdown));
         Self { dir, readings, reload, stop, task }

@@ -51,7 +51,7 @@ fn nothing_rises_that_is_not_written_down() {
     rig.disk.full = true;
     rig.edit(&two("green", "green"));
     assert_eq!((green(&rig.world, "n1"), rig.status().weights.0[1].1), (0, 1_000));
-    assert!(rig.status().message.starts_with("waits for the state directory"), "{}", rig.status().message);
+    assert!(rig.status().message.starts_with("held until --state can be written to"), "{}", rig.status().message);
 
     // What else moves is served, and the rise not with it; nor does it count as delivered.
     rig.edit(&two("green", "blue"));

@@ -30,7 +30,7 @@ fn a_configmap_mount_is_read_once() {
     write(dir.path().join("..2026_1/r.yaml"), "a: 1").unwrap();
     symlink("..2026_1", dir.path().join("..data")).unwrap();
     symlink("..data/r.yaml", dir.path().join("r.yaml")).unwrap();
-    let scan = scan(dir.path(), &Reading::default(), None);
+    let scan = scan(dir.path(), &Reading::default(), None, Duration::ZERO);
     assert_eq!(paths(scan.reading.as_ref().unwrap()), ["r.yaml"]);
     assert!(scan.directories.keys().any(|path| path.ends_with("..2026_1")), "where the link leads is watched");
 }
@@ -99,7 +99,7 @@ fn a_missing_root_fails_the_reading() {
     let error = read_directory(&root).unwrap_err();
     assert_eq!(error.root, root);
     assert!(error.to_string().contains("No such file"), "{error}");
-    let scan = scan(&root, &Reading::default(), None);
+    let scan = scan(&root, &Reading::default(), None, Duration::ZERO);
     assert_eq!(scan.directories.keys().collect::<Vec<_>>(), [dir.path()], "watched where it may appear");
 }
 
@@ -120,7 +120,7 @@ fn unchanged_text_is_the_same_text() {
     write(dir.path().join("other.yaml"), "a: 2").unwrap();
     write(dir.path().join("new"), "a: 1").unwrap();
     rename(dir.path().join("new"), dir.path().join("same.yaml")).unwrap();
-    let second = scan(dir.path(), &first, None).reading.unwrap();
+    let second = scan(dir.path(), &first, None, Duration::ZERO).reading.unwrap();
     assert!(Arc::ptr_eq(&first.files["same.yaml"], &second.files["same.yaml"]));
     assert_eq!(&*second.files["other.yaml"], "a: 2");
 }
@@ -138,20 +138,24 @@ fn paths_are_shown_as_typed() {
     assert_eq!(reading.errors, [(shown("missing.yaml").into(), FileError::Missing)].into());
 }
 
-/// `proven` is what a scan may go by, so that is what is asked: a file that was not opened gives the text of before.
+/// A file that was not opened gives the text of before, so that is made to tell.
 #[test]
 fn a_file_left_alone_is_not_opened_again() {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("r.yaml");
     write(&path, "a: 1").unwrap();
-    let mut before = scan(dir.path(), &Reading::default(), None);
-    let other: Arc<str> = "of before".into();
-    before.reading.as_mut().unwrap().files.insert("r.yaml".into(), Arc::clone(&other));
-    let text =
-        |before: &Scan| scan(dir.path(), &Reading::default(), Some(before)).reading.unwrap().files["r.yaml"].clone();
-    assert_eq!(&*text(&before), "a: 1", "it may have been written since, within the same tick");
+    let mut before = scan(dir.path(), &Reading::default(), None, Duration::ZERO);
+    let told: Arc<str> = "of before".into();
+    before.reading.as_mut().unwrap().files.insert("r.yaml".into(), Arc::clone(&told));
+    let (_, _, [written, ..]) = before.stamps["r.yaml"];
+    let text = |before: &Scan| {
+        let scan = scan(dir.path(), &Reading::default(), Some(before), Duration::ZERO);
+        Arc::clone(&scan.reading.unwrap().files["r.yaml"])
+    };
+    before.begun = Duration::from_secs(written.try_into().unwrap());
+    assert_eq!(&*text(&before), "a: 1", "it may have been written again within the same tick");
     before.begun += PROOF;
-    assert!(Arc::ptr_eq(&text(&before), &other));
-    write(&path, "a: 2").unwrap();
-    assert_eq!(&*text(&before), "a: 2", "its stamp is another");
+    assert!(Arc::ptr_eq(&text(&before), &told));
+    write(&path, "a: 23").unwrap();
+    assert_eq!(&*text(&before), "a: 23", "its stamp is another");
 }

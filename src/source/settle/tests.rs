@@ -8,12 +8,12 @@ fn reading(files: &[(&str, &str)]) -> Reading {
 }
 
 fn scan(files: &[(&str, &str)]) -> Scan {
-    Scan { reading: Ok(reading(files)), begun: 0, stamps: BTreeMap::new(), directories: BTreeMap::new() }
+    Scan { reading: Ok(reading(files)), begun: Duration::ZERO, stamps: BTreeMap::new(), directories: BTreeMap::new() }
 }
 
 fn missing() -> Scan {
     let error = RootError { root: "/conf".into(), reason: "gone".into() };
-    Scan { reading: Err(error), begun: 0, stamps: BTreeMap::new(), directories: BTreeMap::new() }
+    Scan { reading: Err(error), begun: Duration::ZERO, stamps: BTreeMap::new(), directories: BTreeMap::new() }
 }
 
 #[test]
