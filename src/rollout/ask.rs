@@ -16,7 +16,7 @@ use super::record::{Record, millis};
 use super::status::Phase;
 use crate::spec::{Webhook, WebhookKind};
 
-/// A gate that said no, and a rollback hook, are asked again after so long.
+/// A gate that said no, a rollback hook, and whoever could not be told of something are asked again after so long.
 pub(super) const INTERVAL: Duration = Duration::from_secs(10);
 
 /// So many notices wait for their hooks to take them; of more the oldest are dropped.
@@ -37,7 +37,7 @@ pub struct Ask {
 /// Whom to ask, and what.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Question {
-    /// A hook, by this call. Of hooks of the types `event` and `post-rollout` any answer says that it was told.
+    /// A hook, by this call. Hooks of the types `event` and `post-rollout` have been told unless they were not reached.
     Hook {
         /// Where to call, how long and how often.
         hook: Arc<Webhook>,
@@ -87,8 +87,10 @@ pub struct Call {
 pub enum Answer {
     /// A status of 200 to 299, or a verdict that passes.
     Yes,
-    /// Another status, or no answer in time, or a verdict that fails: in words.
+    /// Another status, or a verdict that fails: in words.
     No(String),
+    /// No connection, or no answer in time: in words. It counts as a no; a notice is told again.
+    Unreached(String),
     /// A verdict that is neither. From a hook it counts as a no.
     Inconclusive(String),
 }
@@ -98,13 +100,13 @@ impl Answer {
     pub(super) fn words(&self) -> Option<&str> {
         match self {
             Self::Yes => None,
-            Self::No(words) | Self::Inconclusive(words) => Some(words),
+            Self::No(words) | Self::Unreached(words) | Self::Inconclusive(words) => Some(words),
         }
     }
 
     /// With no more words than are worth keeping.
     pub(super) fn in_short(mut self) -> Self {
-        if let Self::No(words) | Self::Inconclusive(words) = &mut self
+        if let Self::No(words) | Self::Unreached(words) | Self::Inconclusive(words) = &mut self
             && let Some((end, _)) = words.char_indices().nth(MAX_WORDS)
         {
             words.truncate(end);
@@ -185,6 +187,9 @@ pub(super) struct Notice {
     progress: Progress,
     message: String,
     warning: bool,
+    /// Its hook was not reached, and is not to be asked again for so long.
+    #[serde(default, with = "millis", skip_serializing_if = "Duration::is_zero")]
+    pub(super) rest: Duration,
 }
 
 /// How far a rollout is, as Flagger would say it.
@@ -250,6 +255,9 @@ impl Gates {
         for asked in self.asked.values_mut().filter(|asked| !asked.out) {
             asked.rest += time;
         }
+        for notice in &mut self.notices {
+            notice.rest = notice.rest.saturating_sub(time);
+        }
     }
 
     /// The answer that counts, if there was any.
@@ -293,6 +301,7 @@ impl Notice {
             progress,
             message: entry.why.clone(),
             warning: entry.to.phase == Phase::Degraded,
+            rest: Duration::ZERO,
         }
     }
 

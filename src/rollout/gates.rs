@@ -134,7 +134,7 @@ pub(super) fn pass(spec: &Rollout, record: &mut Record, now: Duration, time: Dur
     record.gates.pass(time, waits);
 }
 
-/// How long until something is due: a hook to be asked again, a window to open.
+/// How long until something is due: a hook to be asked or told again, a window to open.
 pub(super) fn left(spec: &Rollout, record: &Record, now: Duration) -> Option<Duration> {
     let wait = wait(spec, record, now);
     let opens = match &wait {
@@ -146,7 +146,8 @@ pub(super) fn left(spec: &Rollout, record: &Record, now: Duration) -> Option<Dur
         Some(Wait::Hook(hook)) => again(hook),
         _ => None,
     };
-    rollback(spec, record).filter_map(again).chain(gate).chain(opens).min()
+    let told = record.gates.notices.iter().map(|notice| notice.rest).filter(|rest| !rest.is_zero());
+    rollback(spec, record).filter_map(again).chain(gate).chain(opens).chain(told).min()
 }
 
 /// The rollback hooks, while there is something to roll back.

@@ -16,12 +16,13 @@
 //!
 //! "Until yes" asks again [`INTERVAL`](super::ask) after each no; `promote` goes past it. All is asked and answered also
 //! while a person holds the rollout, which then does not go on. A question stays out until it is answered or its stage
-//! is over; an answer to any other is ignored. Notices are told one at a time to each hook, in order, at least once.
+//! is over; an answer to any other is ignored. Notices are told one at a time to each hook, in order, at least once: one
+//! that did not reach its hook is told again, under the same decision.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::ask::{Answer, Ask, Asked, FlaggerPhase, Notice, Progress, Question, analysis_key, key};
+use super::ask::{Answer, Ask, Asked, FlaggerPhase, INTERVAL, Notice, Progress, Question, analysis_key, key};
 use super::blue_green::{self, Gate};
 use super::canary;
 use super::gates::{self, Wait};
@@ -45,7 +46,7 @@ impl Machine {
                 asks.push(record.ask_hook(hook, progress));
             }
             let notice = gates.notices.iter().find(|notice| notice.is_for(hook));
-            asks.extend(notice.map(|notice| notice.ask(&record.name, hook)));
+            asks.extend(notice.filter(|notice| notice.rest.is_zero()).map(|notice| notice.ask(&record.name, hook)));
         }
         let templates = gates::templates(spec, record).filter(|templates| out(&analysis_key(templates)));
         asks.extend(templates.map(|templates| record.ask_analysis(templates)));
@@ -68,7 +69,10 @@ impl Machine {
         let gates = &mut self.record.gates;
         if matches!(hook.kind, WebhookKind::Event | WebhookKind::PostRollout) {
             if let Some(index) = gates.notices.iter().position(|notice| notice.is_for(hook)) {
-                gates.notices.remove(index);
+                match answer {
+                    Answer::Unreached(_) => gates.notices[index].rest = INTERVAL,
+                    Answer::Yes | Answer::No(_) | Answer::Inconclusive(_) => drop(gates.notices.remove(index)),
+                }
             }
             return;
         }
@@ -78,9 +82,10 @@ impl Machine {
             (WebhookKind::Rollback, Answer::Yes) => self.abort(Actor::Engine, format!("{name} says yes")),
             (WebhookKind::Rollback, _) => {}
             (_, Answer::Yes) => self.opened = Some(format!("{name} says yes")),
-            (WebhookKind::PreRollout | WebhookKind::Rollout, Answer::No(words) | Answer::Inconclusive(words)) => {
-                self.abort(Actor::Engine, format!("{name}: {words}"));
-            }
+            (
+                WebhookKind::PreRollout | WebhookKind::Rollout,
+                Answer::No(words) | Answer::Unreached(words) | Answer::Inconclusive(words),
+            ) => self.abort(Actor::Engine, format!("{name}: {words}")),
             _ => {}
         }
     }
@@ -90,7 +95,9 @@ impl Machine {
         self.record.gates.learn(&analysis_key(templates), Some(answer.clone()));
         match answer {
             Answer::Yes => self.opened = Some(format!("{name} passes")),
-            Answer::No(words) => self.abort(Actor::Engine, format!("{name} fails: {words}")),
+            Answer::No(words) | Answer::Unreached(words) => {
+                self.abort(Actor::Engine, format!("{name} fails: {words}"));
+            }
             Answer::Inconclusive(words) => {
                 self.transition(Actor::Engine, format!("{name} is inconclusive: {words}"), |_| {});
             }

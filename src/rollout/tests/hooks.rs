@@ -315,6 +315,29 @@ fn hooks_are_told_of_events_and_of_the_end_and_hold_nothing_up() {
 }
 
 #[test]
+fn a_notice_that_did_not_reach_its_hook_is_told_again() {
+    let hooks = [("slack", WebhookKind::Event), ("smoke", WebhookKind::PreRollout)];
+    let mut stage = with(steps(), &hooks[..1]);
+    let unreached = || Answer::Unreached("connection refused".to_owned());
+    let asked = stage.asked();
+    for _ in 0..3 {
+        stage.answer(unreached());
+        assert_eq!(stage.machine.next_deadline(), Some(stage.now + secs(10)));
+        stage.wait(4);
+        stage.restart();
+        assert_eq!(stage.asked(), [""; 0]);
+        stage.wait(6);
+        assert_eq!((stage.asked(), stage.machine.next_deadline()), (asked.clone(), None), "the same decision");
+    }
+    stage.answer(no("answered 500"));
+    assert_eq!(stage.asked(), [""; 0], "any status is a delivery");
+
+    let mut stage = with(steps(), &hooks[1..]);
+    stage.target("green");
+    assert_eq!(stage.answer(unreached())[0].why, "aborted: pre-rollout hook `smoke`: connection refused");
+}
+
+#[test]
 fn too_many_notices_are_dropped_and_the_journal_says_so() {
     let mut stage = with(steps(), &[("slack", WebhookKind::Event)]);
     stage.target("green");

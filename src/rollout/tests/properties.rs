@@ -30,6 +30,7 @@ fn answer() -> impl Generator<Value = Answer> {
     prop_oneof![
         5 => Just(Answer::Yes),
         1 => Just(Answer::No("answered 403".to_owned())),
+        1 => Just(Answer::Unreached("connection refused".to_owned())),
         1 => Just(Answer::Inconclusive("too few requests".to_owned())),
     ]
 }
@@ -270,6 +271,13 @@ proptest! {
         let mut closed = std::collections::BTreeSet::new();
         let mut open = Vec::new();
         for event in &events {
+            if let Event::Answer(index, Answer::Unreached(_)) = event
+                && let Some(Ask { decision, .. }) = stage.machine.asks().get(*index)
+                && ["/event/", "/post-rollout/"].iter().any(|kind| decision.contains(kind))
+            {
+                // Told again.
+                open.retain(|id| id != decision);
+            }
             apply(&mut stage, event);
             stage.input(Input::Tick);
             let asks = stage.machine.asks();
