@@ -9,17 +9,20 @@ use tokio::task::{AbortHandle, JoinSet};
 use crate::analysis::Measurement;
 use crate::provider::Client;
 use crate::reconcile::Input;
-use crate::rollout::{Answer, Call};
-use crate::spec::Webhook;
+use crate::rollout::Call;
+use crate::spec::{Webhook, WebhookKind};
 
-/// Questions under way at once; more wait their turn. A thousand rollouts that start together must not use up the file
-/// descriptors that proxies need.
-const AT_ONCE: usize = 128;
+/// Questions of one kind under way at once; more wait their turn. A thousand rollouts that start together must not use
+/// up the file descriptors that proxies need. Each kind has its own turns, so that hooks that are down hold up neither
+/// each other's kind nor measurements.
+const AT_ONCE: usize = 64;
 
 /// All that is asked now.
 pub(super) struct Asking {
     client: Client,
-    turns: Arc<Semaphore>,
+    gates: Arc<Semaphore>,
+    notices: Arc<Semaphore>,
+    measurements: Arc<Semaphore>,
     tasks: JoinSet<Input>,
     /// By decision; those that are done are dropped when the decision is withdrawn or answered.
     running: BTreeMap<Arc<str>, Vec<AbortHandle>>,
@@ -27,24 +30,26 @@ pub(super) struct Asking {
 
 impl Asking {
     pub(super) fn new(client: Client) -> Self {
-        let turns = Arc::new(Semaphore::new(AT_ONCE));
-        Self { client, turns, tasks: JoinSet::new(), running: BTreeMap::new() }
+        let turns = || Arc::new(Semaphore::new(AT_ONCE));
+        let (gates, notices, measurements) = (turns(), turns(), turns());
+        Self { client, gates, notices, measurements, tasks: JoinSet::new(), running: BTreeMap::new() }
     }
 
     pub(super) fn call(&mut self, decision: Arc<str>, hook: Arc<Webhook>, call: Call) {
         let client = self.client.clone();
-        self.spawn(Arc::clone(&decision), async move {
-            let answer = match client.call(&hook, &call).await {
-                Ok(()) => Answer::Yes,
-                Err(words) => Answer::No(words),
-            };
+        let turns = match hook.kind {
+            WebhookKind::Event | WebhookKind::PostRollout => Arc::clone(&self.notices),
+            _ => Arc::clone(&self.gates),
+        };
+        self.spawn(turns, Arc::clone(&decision), async move {
+            let answer = client.call(&hook, &call).await;
             Input::Answer(decision, answer)
         });
     }
 
     pub(super) fn measure(&mut self, decision: Arc<str>, Measurement { id, metric }: Measurement) {
         let client = self.client.clone();
-        self.spawn(Arc::clone(&decision), async move {
+        self.spawn(Arc::clone(&self.measurements), Arc::clone(&decision), async move {
             let value = client.measure(&metric.provider).await;
             Input::Measured(decision, id, value)
         });
@@ -66,15 +71,16 @@ impl Asking {
                     }
                     return input;
                 }
-                // Withdrawn.
-                Some(Err(_)) => {}
+                Some(Err(error)) => match error.try_into_panic() {
+                    Ok(panic) => std::panic::resume_unwind(panic),
+                    Err(_withdrawn) => {}
+                },
                 None => std::future::pending().await,
             }
         }
     }
 
-    fn spawn(&mut self, decision: Arc<str>, work: impl Future<Output = Input> + Send + 'static) {
-        let turns = Arc::clone(&self.turns);
+    fn spawn(&mut self, turns: Arc<Semaphore>, decision: Arc<str>, work: impl Future<Output = Input> + Send + 'static) {
         let task = self.tasks.spawn(async move {
             // Nobody closes it.
             let _turn = turns.acquire().await;

@@ -44,7 +44,8 @@ impl Steer {
             let input = tokio::select! {
                 changed = inputs.specs.changed() => {
                     if changed.is_err() {
-                        return;
+                        let effects = self.reconciler.handle(self.clock.now(), Input::Stop);
+                        return self.carry_out(effects).await;
                     }
                     let Some(spec) = inputs.specs.borrow_and_update().clone() else { continue };
                     Input::Spec(spec)

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use http::{Method, Uri};
 
-use crate::rollout::Call;
+use crate::rollout::{Answer, Call};
 use crate::spec::{Provider, Webhook};
 use request::{Body, Http, Request};
 
@@ -51,36 +51,33 @@ impl Client {
         Ok(Self { http: Http::new()? })
     }
 
-    /// Calls a hook, and again if that fails, as often as it allows. A status of 200 to 299 is a yes.
-    ///
-    /// # Errors
-    /// In words, those of the last attempt: another status, no answer in time, no connection.
-    pub async fn call(&self, hook: &Webhook, call: &Call) -> Result<(), String> {
-        let body = serde_json::to_vec(call).map_err(|error| error.to_string())?;
-        let uri = uri(&hook.url)?;
-        for retry in 0.. {
-            let request = Request::new(Method::POST, uri.clone())?
-                .header("content-type", "application/json")?
-                .header("idempotency-key", &call.decision_id)?
-                .body(body.clone());
-            match self.attempt(request, hook.timeout).await {
-                Err(_) if retry < hook.retries => tokio::time::sleep(backoff(retry)).await,
-                result => return result,
+    /// Calls a hook, and again if that fails, as often as it allows. A status of 200 to 299 is a yes, another a no; with
+    /// no answer in time, or no connection, it was not reached. The words are those of the last attempt.
+    pub async fn call(&self, hook: &Webhook, call: &Call) -> Answer {
+        for retry in 0..hook.retries {
+            match self.attempt(hook, call).await {
+                Answer::Yes => return Answer::Yes,
+                _ => tokio::time::sleep(backoff(retry)).await,
             }
         }
-        Ok(())
+        self.attempt(hook, call).await
     }
 
-    async fn attempt(&self, request: Request, timeout: Duration) -> Result<(), String> {
-        let answer = within(timeout, self.http.send(request)).await?;
-        if answer.status().is_success() {
-            return Ok(());
-        }
+    async fn attempt(&self, hook: &Webhook, call: &Call) -> Answer {
+        let request = match request(hook, call) {
+            Ok(request) => request,
+            Err(words) => return Answer::Unreached(words),
+        };
+        let answer = match within(hook.timeout, self.http.send(request)).await {
+            Ok(answer) if answer.status().is_success() => return Answer::Yes,
+            Ok(answer) => answer,
+            Err(words) => return Answer::Unreached(words),
+        };
         let (status, location) = answer::head(&answer);
         let mut body = Body::default();
         // A no without words is a no.
         let _ = within(WORDS_TIMEOUT, request::read(answer, MAX_WORDS, &mut body)).await;
-        Err(answer::refusal(status, location.as_deref(), &body.bytes))
+        Answer::No(answer::refusal(status, location.as_deref(), &body.bytes))
     }
 
     /// Asks for one value.
@@ -124,6 +121,14 @@ impl Client {
 /// Before retry number `retry`, counted from 0.
 fn backoff(retry: u32) -> Duration {
     FIRST_BACKOFF.saturating_mul(2_u32.saturating_pow(retry)).min(MAX_BACKOFF)
+}
+
+fn request(hook: &Webhook, call: &Call) -> Result<Request, String> {
+    let body = serde_json::to_vec(call).map_err(|error| error.to_string())?;
+    let request = Request::new(Method::POST, uri(&hook.url)?)?
+        .header("content-type", "application/json")?
+        .header("idempotency-key", &call.decision_id)?;
+    Ok(request.body(body))
 }
 
 fn uri(url: &str) -> Result<Uri, String> {

@@ -151,7 +151,7 @@ fn the_call() -> Call {
     }
 }
 
-async fn call(url: &str) -> Result<(), String> {
+async fn call(url: &str) -> Answer {
     client().call(&hook(url), &the_call()).await
 }
 
@@ -173,10 +173,18 @@ fn no<T>(words: &str) -> Result<T, String> {
     Err(words.to_owned())
 }
 
+fn unreached(words: &str) -> Answer {
+    Answer::Unreached(words.to_owned())
+}
+
+fn refused(words: &str) -> Answer {
+    Answer::No(words.to_owned())
+}
+
 #[tokio::test]
 async fn a_hook_is_told_by_post_what_flagger_would_tell_it() {
     let server = Server::start(vec![(204, "")]).await;
-    assert_eq!(call(&format!("{}/smoke?deep=yes", server.base)).await, Ok(()));
+    assert_eq!(call(&format!("{}/smoke?deep=yes", server.base)).await, Answer::Yes);
     let [seen] = &server.seen()[..] else { panic!("{:?}", server.seen()) };
     assert_eq!((&seen.method, seen.uri.to_string().as_str()), (&Method::POST, "/smoke?deep=yes"));
     assert_eq!(seen.headers[CONTENT_TYPE], "application/json");
@@ -197,7 +205,7 @@ async fn a_hook_is_told_by_post_what_flagger_would_tell_it() {
 #[tokio::test]
 async fn a_user_in_the_url_is_sent_as_http_has_it() {
     let server = Server::start(vec![(200, "")]).await;
-    assert_eq!(call(&server.base.replace("://", "://me:s%40crt@")).await, Ok(()));
+    assert_eq!(call(&server.base.replace("://", "://me:s%40crt@")).await, Answer::Yes);
     let seen = &server.seen()[0];
     assert_eq!(seen.headers["authorization"], "Basic bWU6c0BjcnQ=");
     assert_eq!(seen.headers["host"], server.base.trim_start_matches("http://"));
@@ -213,11 +221,11 @@ async fn a_hook_that_says_no_is_quoted() {
         (302, "moved", "answered 302: moved".to_owned()),
     ] {
         let server = Server::start(vec![(status, body)]).await;
-        assert_eq!(call(&server.base).await, no(&words));
+        assert_eq!(call(&server.base).await, refused(&words));
     }
     let huge = format!("no\n{}", "x".repeat(10 << 20));
     let server = Server::start(vec![(503, &huge)]).await;
-    assert_eq!(call(&server.base).await, no("answered 503: no"));
+    assert_eq!(call(&server.base).await, refused("answered 503: no"));
 }
 
 #[tokio::test]
@@ -228,7 +236,7 @@ async fn redirects_are_not_followed() {
         let status = StatusCode::from_u16(status).unwrap();
         let server = Server::with(vec![(status, location.clone(), b"moved".to_vec())]).await;
         let words = format!("answered {} to {}: redirects are not followed", status.as_u16(), other.base);
-        assert_eq!(call(&server.base).await, no(&words));
+        assert_eq!(call(&server.base).await, refused(&words));
         assert_eq!(measure(web(&server.base, "$.a")).await, no(&words));
     }
     assert!(other.seen().is_empty());
@@ -239,7 +247,7 @@ async fn a_call_that_fails_is_made_again_as_often_as_allowed() {
     let server = Server::start(vec![(500, "one"), (200, "two")]).await;
     let mut hook = hook(&server.base);
     hook.retries = 3;
-    assert_eq!(client().call(&hook, &the_call()).await, Ok(()));
+    assert_eq!(client().call(&hook, &the_call()).await, Answer::Yes);
     let seen = server.seen();
     assert_eq!(seen.len(), 2, "a yes is not asked for again");
     assert_eq!(seen[0].body, seen[1].body);
@@ -247,10 +255,10 @@ async fn a_call_that_fails_is_made_again_as_often_as_allowed() {
 
     let server = Server::start(vec![(500, "one"), (500, "two"), (500, "three")]).await;
     (hook.url, hook.retries) = (server.base.as_str().into(), 1);
-    assert_eq!(client().call(&hook, &the_call()).await, no("answered 500: two"));
+    assert_eq!(client().call(&hook, &the_call()).await, refused("answered 500: two"));
     assert_eq!(server.seen().len(), 2);
     hook.retries = 0;
-    assert_eq!(client().call(&hook, &the_call()).await, no("answered 500: three"));
+    assert_eq!(client().call(&hook, &the_call()).await, refused("answered 500: three"));
     assert_eq!(server.seen().len(), 3);
 }
 
@@ -265,14 +273,14 @@ async fn each_attempt_has_the_timeout_to_itself() {
     let (base, count) = rude(b"", Then::Stalls).await;
     let mut hook = hook(&base);
     (hook.timeout, hook.retries) = (Duration::from_millis(200), 1);
-    assert_eq!(client().call(&hook, &the_call()).await, no("no answer within 200ms"));
+    assert_eq!(client().call(&hook, &the_call()).await, unreached("no answer within 200ms"));
     assert_eq!(count.load(Ordering::Relaxed), 2);
 }
 
 #[tokio::test]
 async fn a_no_counts_though_its_words_never_end() {
     let (base, _) = rude(b"HTTP/1.1 503 No\r\ncontent-length: 10\r\n\r\nbusy", Then::Stalls).await;
-    assert_eq!(call(&base).await, no("answered 503: busy"));
+    assert_eq!(call(&base).await, refused("answered 503: busy"));
 }
 
 #[tokio::test]
@@ -288,15 +296,15 @@ async fn a_measurement_that_stalls_ends_in_time() {
 #[tokio::test]
 async fn what_has_no_answer_says_why() {
     let down = nobody().await;
-    assert_eq!(call(&down).await, no("no connection: connection refused"));
+    assert_eq!(call(&down).await, unreached("no connection: connection refused"));
     assert_eq!(measure(prometheus(&down)).await, no("no connection: connection refused"));
     let (silent, _) = rude(b"", Then::HangsUp).await;
-    assert_eq!(call(&silent).await, no("connection closed before message completed"));
+    assert_eq!(call(&silent).await, unreached("connection closed before message completed"));
     let (other, _) = rude(b"SSH-2.0-OpenSSH\r\n", Then::HangsUp).await;
-    assert_eq!(call(&other).await, no("invalid HTTP version parsed"));
+    assert_eq!(call(&other).await, unreached("invalid HTTP version parsed"));
     let (short, _) = rude(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n{", Then::HangsUp).await;
     assert_eq!(measure(web(&short, "$")).await, no("the answer broke off: end of file before message length reached"));
-    assert_eq!(call("no url").await, no("\"no url\" is no URL: invalid uri character"));
+    assert_eq!(call("no url").await, unreached("\"no url\" is no URL: invalid uri character"));
 }
 
 #[tokio::test]
@@ -326,7 +334,7 @@ async fn https_asks_those_alone_whose_certificate_is_trusted() {
     let words = distrusting.measure(&web(&base, "$")).await;
     assert_eq!(words, no("no connection: invalid peer certificate: UnknownIssuer"));
     let plain = Server::start(vec![(200, "")]).await.base.replace("http:", "https:");
-    let words = trusting.call(&hook(&plain), &the_call()).await.unwrap_err();
+    let Answer::Unreached(words) = trusting.call(&hook(&plain), &the_call()).await else { panic!("reached") };
     assert!(words.starts_with("no connection: received corrupt message"), "{words}");
 }
 

@@ -9,8 +9,11 @@ use crate::rollout::{Command, Entry, Input, Machine, Verb, group};
 use crate::spec::{Rollout, Served, Traffic};
 use crate::translate::version_of_user;
 
-/// How old a kept record of a rollout under way gets: so much waited time a crash can cost.
-const SAVE_EVERY: Duration = Duration::from_secs(15);
+/// How old a kept record gets while time brings something about: so much waited time a crash costs at most. What is due
+/// sooner is kept more often, so that a process that is restarted again and again gets there too.
+const OLDEST: Duration = Duration::from_secs(15);
+/// However soon.
+const YOUNGEST: Duration = Duration::from_secs(1);
 
 /// A machine that asks for a time that is past is not asked again before this.
 const SOON: Duration = Duration::from_millis(100);
@@ -59,14 +62,15 @@ impl Member {
         before.traffic.split.0.iter().all(|(name, _)| there(name))
     }
 
-    /// Only where waited time brings something about is it worth keeping.
-    pub(super) fn is_save_due(&self, now: Duration) -> bool {
-        self.machine.next_deadline().is_some() && now >= self.saved + SAVE_EVERY
+    /// When its record is to be kept though nothing happened.
+    pub(super) fn save_due(&self, epoch: Duration) -> Option<Duration> {
+        let due = self.machine.next_deadline()?.saturating_sub(epoch);
+        Some(self.saved + (due.saturating_sub(self.saved) / 8).clamp(YOUNGEST, OLDEST))
     }
 
     pub(super) fn next_due(&self, now: Duration, epoch: Duration) -> Duration {
         let machine = self.machine.next_deadline().map(|due| due.saturating_sub(epoch));
-        let save = machine.map(|_| self.saved + SAVE_EVERY);
+        let save = self.save_due(epoch);
         let due = [machine, save, self.stale].into_iter().flatten().min();
         due.map_or(Duration::MAX, |due| if due <= now { now + SOON } else { due })
     }

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use crate::analysis::{Measurement, Run};
 use crate::fleet::Standing;
-use crate::rollout::{self, Answer, Call, Entry, Record, Status};
+use crate::rollout::{self, Answer, Call, Entry, Record};
 use crate::spec::{Rollout, Served, SpecSet, Webhook};
 use crate::translate::World;
 use member::Member;
@@ -46,6 +46,8 @@ pub enum Input {
     Measured(Arc<str>, usize, Result<f64, String>),
     /// [`Reconciler::next_deadline`] has come.
     Tick,
+    /// The process is about to end: what has been waited is to be kept.
+    Stop,
 }
 
 /// What is to be done: first what is to be written, then [`Reconciler::publish`], then the rest in order.
@@ -148,6 +150,13 @@ impl Reconciler {
                 while let Some((_, name)) = self.due.first().filter(|(due, _)| *due <= now).cloned() {
                     self.due.pop_first();
                     self.look(now, &name, &mut turn);
+                }
+            }
+            Input::Stop => {
+                for name in self.active.iter().cloned().collect::<Vec<_>>() {
+                    let Some(member) = self.members.get_mut(&name) else { continue };
+                    let entries = member.machine.handle(self.epoch + now, rollout::Input::Tick);
+                    self.settle(now, &name, entries, true, &mut turn);
                 }
             }
             Input::Message(message) => self.take_message(now, message, &mut turn),
@@ -275,53 +284,6 @@ impl Reconciler {
         }
     }
 
-    fn take_message(&mut self, now: Duration, message: Message, turn: &mut Turn) {
-        match message {
-            Message::List(reply) => {
-                for name in self.members.keys().cloned().collect::<Vec<_>>() {
-                    self.look(now, &name, turn);
-                }
-                let all = self.members.keys().filter_map(|name| self.status(now, name)).collect();
-                turn.answer(reply, all);
-            }
-            Message::Get(name, reply) => {
-                self.look(now, &name, turn);
-                turn.answer(reply, self.status(now, &name));
-            }
-            Message::User(name, user, reply) => {
-                turn.answer(reply, self.members.get(&name).map(|member| member.version_of(&user)));
-            }
-            Message::Command(name, command, reply) => {
-                let Some(member) = self.members.get_mut(&name) else { return turn.answer(reply, None) };
-                let outcome = member.machine.command(self.epoch + now, command);
-                let entries = match outcome {
-                    Ok(entries) => entries,
-                    Err(refusal) => return turn.answer(reply, Some(Err(refusal))),
-                };
-                self.settle(now, &name, entries, true, turn);
-                turn.answer(reply, self.status(now, &name).map(Ok));
-            }
-            Message::History(name, limit, reply) => {
-                if self.members.contains_key(&name) {
-                    turn.after.push(Effect::History(name, limit, reply));
-                } else {
-                    turn.answer(reply, None);
-                }
-            }
-        }
-    }
-
-    fn status(&self, now: Duration, name: &str) -> Option<Status> {
-        let mut status = self.members.get(name)?.machine.status(self.epoch + now);
-        if let Some(progress) = self.progress_of(name) {
-            status.message = format!("{}; {progress}", status.message);
-        }
-        if self.waiting.contains(name) {
-            status.message = format!("held until --state can be written to, see the log; {}", status.message);
-        }
-        Some(status)
-    }
-
     /// Notes what a rollout's last input led to: `entries`, its new traffic, when it is due again, and its record if
     /// that must be `kept` or would be too old.
     fn settle(&mut self, now: Duration, name: &Arc<str>, entries: Vec<Entry>, kept: bool, turn: &mut Turn) {
@@ -329,7 +291,10 @@ impl Reconciler {
         if self.served.get(name) != Some(&member.served()) {
             self.moved.insert(Arc::clone(name));
         }
-        if kept || !entries.is_empty() || (member.is_save_due(now) && turn.records.len() < SAVES) {
+        if kept
+            || !entries.is_empty()
+            || (member.save_due(self.epoch).is_some_and(|due| due <= now) && turn.records.len() < SAVES)
+        {
             member.saved = now;
             turn.records.push(member.machine.record());
         }
