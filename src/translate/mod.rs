@@ -8,9 +8,12 @@
 
 mod affinity;
 mod clusters;
+mod part;
 mod references;
 mod replacement;
 mod routes;
+mod state;
+mod touched;
 mod world;
 
 pub use affinity::version_of_user;

@@ -17,6 +17,7 @@ use crate::spec::{
 use crate::xds::{Assign, Node, Resource, ResourceType, Snapshot};
 
 mod ahead;
+mod next;
 mod traffic;
 
 const KINDS: [ResourceKind; ResourceType::COUNT] = [

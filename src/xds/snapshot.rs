@@ -27,6 +27,27 @@ impl TypeSet {
         self.version
     }
 
+    /// This set with other content under some names, `None` for none; itself where that is what they have.
+    #[must_use]
+    pub fn with<'a>(
+        self: &Arc<Self>,
+        changes: impl IntoIterator<Item = (&'a Arc<str>, Option<Arc<Resource>>)>,
+    ) -> Arc<Self> {
+        let changes = changes.into_iter().filter(|(name, is)| self.get(name) != is.as_ref());
+        let changes: Vec<_> = changes.collect();
+        if changes.is_empty() {
+            return Arc::clone(self);
+        }
+        let mut resources = self.resources.clone();
+        for (name, is) in changes {
+            match is {
+                Some(resource) => drop(resources.insert(Arc::clone(name), resource)),
+                None => drop(resources.remove(name)),
+            }
+        }
+        Arc::new(Self { version: Version::of_all(resources.values().map(|r| (&*r.name, r.version))), resources })
+    }
+
     /// These resources and those of `old` whose names are not among them: what a client has while it goes from one
     /// to the other.
     #[must_use]
