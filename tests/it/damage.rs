@@ -72,7 +72,7 @@ impl Shops {
 
     /// Waits until people are told that `shop` is held, and the log why.
     async fn holds(&self, why: &str) {
-        self.until("shop", "waits for the state directory to be written; see the log of serin").await;
+        self.until("shop", "held until --state can be written to, see the log; ").await;
         let log = fs::read_to_string(self.site.path().join("serin.log")).unwrap();
         for words in [why, "no rollout goes forward until it can be written"] {
             assert!(log.contains(words), "{words}: {log}");
@@ -110,19 +110,12 @@ const FIFTH: std::ops::Range<usize> = 40..130;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_damaged_record_stops_its_rollout_and_no_other() {
-    // The version before a damaged one is good, but older than what was served last.
-    for files in [&["shop.json"][..], &["shop.json", "shop.json.1"]] {
-        stops(files).await;
-    }
-}
-
-async fn stops(damaged: &[&str]) {
     let mut shops = Shops::half_way().await;
     shops
         .restart(|shops| {
-            for file in damaged.iter().map(|file| shops.state("rollouts").join(file)) {
-                let text = fs::read_to_string(&file).unwrap();
-                fs::write(&file, text.replace("green", "greem")).unwrap();
+            for file in ["rollouts/shop.json", "rollouts/shop.json.1"] {
+                let text = fs::read_to_string(shops.state(file)).unwrap();
+                fs::write(shops.state(file), text.replace("green", "greem")).unwrap();
             }
         })
         .await;
@@ -142,6 +135,19 @@ async fn stops(damaged: &[&str]) {
     shops.command("shop", "abort").await;
     shops.all_blue("shop").await;
     shops.command("shop", "retry").await;
+    shops.until("shop", "paused until promoted").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_record_before_a_damaged_one_is_gone_on_with_when_somebody_says_so() {
+    let mut shops = Shops::half_way().await;
+    shops.restart(|shops| fs::write(shops.state("rollouts/shop.json"), "{").unwrap()).await;
+    let status = shops.until("shop", "paused by serin (").await;
+    assert!(says(&status, "shop.json is damaged: "), "{status:#}");
+    assert_eq!(status["weights"][1]["weight"], 20.0, "{status:#}");
+    let green = shops.green("shop").await;
+    assert!(FIFTH.contains(&green), "{green} of 400");
+    shops.command("shop", "resume").await;
     shops.until("shop", "paused until promoted").await;
 }
 
