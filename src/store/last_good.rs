@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -21,6 +22,27 @@ pub struct LastGood {
     pub files: BTreeMap<Arc<str>, Arc<str>>,
     /// Documents that were passed over. One: `files` is the version before; two: `files` is empty, and the memory lost.
     pub damaged: Vec<Damage>,
+}
+
+/// What one process saved last.
+#[derive(Debug)]
+pub(super) struct Saved {
+    files: BTreeMap<Arc<str>, Arc<str>>,
+    /// Of the document: inode, bytes, and time of its last change, as long as nobody else has touched it.
+    stamp: (u64, u64, i64, i64),
+}
+
+impl Saved {
+    fn holds(&self, files: &BTreeMap<Arc<str>, Arc<str>>) -> bool {
+        let same = |a: &Arc<str>, b: &Arc<str>| Arc::ptr_eq(a, b) || a == b;
+        let mut pairs = self.files.iter().zip(files);
+        self.files.len() == files.len() && pairs.all(|((a, text), (b, other))| same(a, b) && same(text, other))
+    }
+}
+
+fn stamp(file: &Path) -> io::Result<(u64, u64, i64, i64)> {
+    let metadata = fs::metadata(file)?;
+    Ok((metadata.ino(), metadata.len(), metadata.ctime(), metadata.ctime_nsec()))
 }
 
 impl StateDir {
@@ -52,17 +74,27 @@ impl StateDir {
     /// Remembers `files`, on disk when this returns. Writes nothing if that is what is remembered already.
     pub fn save_last_good(&mut self, files: &BTreeMap<Arc<str>, Arc<str>>) -> Result<(), StoreError> {
         let file = self.last_good();
+        let sound = self.saved.take().filter(|saved| stamp(&file).is_ok_and(|stamp| stamp == saved.stamp));
+        if sound.as_ref().is_some_and(|saved| saved.holds(files)) {
+            self.saved = sound;
+            return Ok(());
+        }
         let body: BTreeMap<&str, &str> = files.iter().map(|(path, text)| (&**path, &**text)).collect();
         let document = seal(SCHEMA, body).map_err(io::Error::from).map_err(StoreError::io("encode", &file))?;
-        let before = match fs::read(&file) {
-            Ok(present) if present == document => return Ok(()),
-            // A damaged document must not push out the good one before it.
-            _ => match open(&file)? {
-                Opened::Files(_) => Previous::Keep,
-                Opened::Damaged(_) | Opened::Absent => Previous::Drop,
+        // A damaged document must not push out the good one before it.
+        let before = match sound {
+            Some(_) => Some(Previous::Keep),
+            None if fs::read(&file).is_ok_and(|present| present == document) => None,
+            None => match open(&file)? {
+                Opened::Files(_) => Some(Previous::Keep),
+                Opened::Damaged(_) | Opened::Absent => Some(Previous::Drop),
             },
         };
-        replace(&file, &document, before).map_err(StoreError::io("write", &file))
+        if let Some(before) = before {
+            replace(&file, &document, before).map_err(StoreError::io("write", &file))?;
+        }
+        self.saved = stamp(&file).ok().map(|stamp| Saved { files: files.clone(), stamp });
+        Ok(())
     }
 
     fn last_good(&self) -> PathBuf {

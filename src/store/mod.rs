@@ -110,6 +110,8 @@ pub struct StateDir {
     path: PathBuf,
     /// Locked. The lock goes with it, however the process ends.
     _lock: File,
+    /// What this process has left there.
+    saved: Option<last_good::Saved>,
 }
 
 impl StateDir {
@@ -139,7 +141,7 @@ impl StateDir {
         }
         file.set_len(0).map_err(io("write"))?;
         writeln!(file, "{}", std::process::id()).map_err(io("write"))?;
-        Ok(Self { path, _lock: file })
+        Ok(Self { path, _lock: file, saved: None })
     }
 
     /// The directory.

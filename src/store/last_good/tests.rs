@@ -187,3 +187,16 @@ fn a_failed_save_leaves_what_was_there() {
     assert!(error.to_string().starts_with("cannot write "), "{error}");
     assert_eq!(store.load(), undamaged(files("2")));
 }
+
+/// What this process wrote it need not read again, unless somebody else has been at it.
+#[test]
+fn what_somebody_else_damaged_does_not_push_out_the_good_one() {
+    let mut store = Store::saved();
+    fs::write(store.at(NAME), "{").unwrap();
+    store.state.save_last_good(&files("3")).unwrap();
+    assert_eq!(store.load(), undamaged(files("3")));
+    fs::write(store.at(NAME), "{").unwrap();
+    assert_eq!(store.load().files, files("1"));
+    store.state.save_last_good(&files("3")).unwrap();
+    assert_eq!(store.load(), undamaged(files("3")), "saved again, though it was the last that this process saved");
+}
