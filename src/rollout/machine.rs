@@ -304,6 +304,7 @@ impl Machine {
             && rejected.is_none()
             && !delivery.stuck
             && !delivery.settling()
+            && !(delivery.ahead && self.wait().is_some())
             && matches!(delivery.state, State::Pending | State::Late)
     }
 
@@ -335,8 +336,9 @@ impl Machine {
     pub fn next_deadline(&self) -> Option<Duration> {
         let Record { stage, delivery, waited, hold, rejected, .. } = &self.record;
         let convergence = &self.spec.convergence;
-        let settle = (delivery.settling() && hold.is_none()).then(|| SETTLE.saturating_sub(delivery.settled));
-        let settles = delivery.ahead && (settle.is_some() || hold.is_some());
+        let held = hold.is_some() || delivery.ahead && self.wait().is_some();
+        let settle = (delivery.settling() && !held).then(|| SETTLE.saturating_sub(delivery.settled));
+        let settles = delivery.ahead && (settle.is_some() || held);
         let times_out = self.record.rising().is_some() && rejected.is_none() && !settles;
         let timeout = (times_out && delivery.state == State::Pending)
             .then(|| convergence.timeout.saturating_sub(delivery.waited));

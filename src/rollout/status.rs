@@ -238,12 +238,11 @@ fn under_way(spec: &Rollout, record: &Record, now: Duration, fleet: String) -> S
         let split = shares(&record.traffic.split);
         return format!("{}; the fleet is back on {split}: {fleet}; serin resume {name} tries again", rejected.words);
     }
-    let start = matches!(record.stage, Stage::Start { .. });
-    if !start && !record.delivery.is_done() {
-        return fleet;
-    }
     if let Some(wait) = gates::wait(spec, record, now) {
         return wait.message(record);
+    }
+    if !matches!(record.stage, Stage::Start { .. }) && !record.delivery.is_done() {
+        return fleet;
     }
     match (&record.stage, &spec.strategy) {
         (Stage::Steps { passed, .. }, _) => match step(spec, record) {

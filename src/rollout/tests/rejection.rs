@@ -112,8 +112,11 @@ fn a_restart_is_no_edit_and_an_edit_of_the_step_tries_anew() {
     stage.restart();
     assert!(stage.edit(|_| {}).is_empty());
     assert_eq!(stage.weight("green"), 1_000);
+    stage.converge();
     let steps = [Step::SetWeight(1_000), pause(60), Step::SetWeight(4_000), pause(60)];
     stage.edit(|spec| spec.strategy = canary(&steps));
+    assert_eq!((stage.message(), stage.weight("green")), ("paused for 1m, 1m left".to_owned(), 1_000));
+    stage.wait(60);
     assert_eq!((stage.phase(), stage.weight("green")), (Phase::Progressing, 4_000));
 }
 
