@@ -92,14 +92,16 @@ impl Machine {
 
     /// Why `to` needs no steps, if so.
     fn shortcut(&self, to: &Arc<str>, undone: bool) -> Option<String> {
-        let Record { stage, history, waited, .. } = &self.record;
+        let Record { stage, history, gates, .. } = &self.record;
         let back = history.iter().rev().skip(1).position(|past| past.version == *to);
         if let Strategy::BlueGreen(options) = &self.spec.strategy {
             if undone {
                 return Some("undone".to_owned());
             }
-            if *stage == Stage::Stable && back == Some(0) && *waited < options.scale_down_delay {
-                return Some(format!("switched away from it only {} ago", span(*waited)));
+            // Wall time: what a process at rest waited is not kept. A clock that went back says nothing.
+            let since = self.now.checked_sub(gates.entered_at).filter(|since| *since < options.scale_down_delay);
+            if let Some(since) = since.filter(|_| *stage == Stage::Stable && back == Some(0)) {
+                return Some(format!("switched away from it only {} ago", span(since)));
             }
         }
         let window = self.spec.rollback_window as usize;
