@@ -253,8 +253,7 @@ impl Machine {
         let convergence = &self.spec.convergence;
         let rising = self.record.rising().is_some();
         let delivery = &mut self.record.delivery;
-        if rising && let Some(nack) = delivery.rejection() {
-            let words = nack.words();
+        if rising && let Some(words) = delivery.rejection() {
             match convergence.on_nack {
                 OnNack::Abort => return self.abort(Actor::Engine, words),
                 OnNack::Pause => return self.take_back(words),

@@ -276,11 +276,7 @@ fn fleet(spec: &Rollout, delivery: &Delivery) -> String {
     match delivery.state {
         _ if delivery.stuck => format!("no progress for {}: {}", span(delivery.idle), awaited()),
         State::Done => delivery.outcome(),
-        State::Pending => match delivery.rejection() {
-            Some(nack) => nack.words(),
-            None => awaited(),
-        },
+        State::Pending | State::Rejected => delivery.rejection().unwrap_or_else(awaited),
         State::Late => format!("{} for {waited}, longer than {}", awaited(), span(spec.convergence.timeout)),
-        State::Rejected => delivery.rejection().map_or_else(awaited, super::Nack::words),
     }
 }
