@@ -27,6 +27,9 @@ use crate::spec::{Rollout, Strategy};
 impl Machine {
     /// Takes the document in force.
     pub(super) fn edit(&mut self, spec: Arc<Rollout>) {
+        if spec.group != self.spec.group {
+            self.record.gates.past = None;
+        }
         self.spec = spec;
         let target = self.spec.target.clone();
         if target != self.record.target || self.record.undo.as_ref().is_some_and(|undo| !has(&self.spec, undo)) {

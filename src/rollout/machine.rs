@@ -4,6 +4,7 @@
 //! the journal, so that no change goes unrecorded. Whoever drives it keeps the [`Record`] before serving the traffic,
 //! and calls again at [`Machine::next_deadline`]. Edits of the file are in `edits`, commands in `commands`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,6 +39,8 @@ pub enum Input {
     /// What its group says to the next advance: go (`None`), or whom it waits for. Of no concern without a group. It
     /// is forgotten with each stage: until the next word nothing goes on.
     Barrier(Option<String>),
+    /// It is one of its group's members under way; what had failed there before, by member and number.
+    Join(BTreeMap<Arc<str>, u64>),
     /// Its group has failed, in words: what is under way is aborted.
     Failed(String),
 }
@@ -144,6 +147,7 @@ impl Machine {
             }
             Input::Answer { decision, answer } => self.answer(&decision, answer),
             Input::Barrier(words) => self.record.gates.barrier = words.map_or(Barrier::Open, Barrier::Wait),
+            Input::Join(past) => self.record.gates.past = Some(past),
             Input::Failed(words) if self.record.rising().is_some() => self.abort(Actor::Engine, words),
             Input::Failed(_) | Input::Evidence(_) | Input::Tick => {}
         }
