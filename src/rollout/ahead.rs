@@ -8,11 +8,15 @@ use super::record::Record;
 use super::words::span;
 
 impl Machine {
-    /// Whether the way to the canary nodes is theirs alone to end: they are settling, or a person holds the others back.
+    /// Whether the way to the canary nodes is theirs alone to end: they are settling, or a person or a
+    /// window holds the others back.
     pub(super) fn watch_ahead(&mut self) -> bool {
         let delivery = &self.record.delivery;
         if !delivery.ahead || self.record.hold.is_some() {
             return delivery.ahead;
+        }
+        if self.wait().is_some() {
+            return true;
         }
         if delivery.settled >= SETTLE {
             let why = format!("{} and kept it for {}: the others follow", delivery.outcome(), span(SETTLE));

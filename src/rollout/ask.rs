@@ -141,6 +141,9 @@ pub(super) struct Gates {
     pub(super) told: Option<String>,
     /// What the group says to the next advance.
     pub(super) barrier: Barrier,
+    /// What had failed in the group before it joined, by member and number of the transition; `None` until it has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) past: Option<BTreeMap<Arc<str>, u64>>,
     /// Oldest first.
     pub(super) notices: VecDeque<Notice>,
 }
@@ -239,6 +242,7 @@ impl Gates {
         if !goes_on {
             self.begun = sequence;
             self.begun_at = now;
+            self.past = None;
         }
         let rollback = format!("{}/", WebhookKind::Rollback.word());
         self.asked.retain(|key, _| goes_on && key.starts_with(&rollback));

@@ -9,7 +9,7 @@ use super::ask::Answer;
 use super::blue_green::{self, Gate};
 use super::canary::{self, Progress};
 use super::delivery::State;
-use super::gates::Wait;
+use super::gates::{self, Wait};
 use super::journal::{Actor, Entry};
 use super::machine::Machine;
 use super::record::{Hold, Record, Stage};
@@ -87,6 +87,9 @@ pub enum Refusal {
     /// Nobody paused it.
     #[error("not paused by a command{0}")]
     NotPaused(&'static str),
+    /// A promotion window is shut.
+    #[error("not now: waiting for {0}; promote --full does not wait for it")]
+    Shut(String),
     /// It goes on by itself.
     #[error("no pause or gate to promote past: {0}")]
     NoGate(String),
@@ -178,6 +181,9 @@ impl Machine {
             let hint = if self.gate().is_ok() { ": promote goes past the pause it is at" } else { "" };
             return Err(Refusal::NotPaused(hint));
         }
+        if rejected && let Some(wait) = self.held_back() {
+            return Err(Refusal::Shut(wait.words()));
+        }
         self.transition(order.actor.clone(), order.why("resumed"), |record| {
             record.hold = None;
             if let Some(key) = undecided {
@@ -191,7 +197,7 @@ impl Machine {
     fn promote(&mut self, order: &Order) -> Result<(), Refusal> {
         self.under_way()?;
         let gate = match self.gate() {
-            Err(refusal) if self.record.hold.is_none() => return Err(refusal),
+            Err(refusal) if self.record.hold.is_none() || self.record.rejected.is_some() => return Err(refusal),
             gate => gate,
         };
         let why = match &gate {
@@ -206,7 +212,7 @@ impl Machine {
             self.record.delivery.waived = true;
             return Ok(());
         }
-        if self.record.delivery.state == State::Late && self.record.ahead.is_some() {
+        if self.record.delivery.state == State::Late && self.record.ahead.is_some() && gate.is_ok() {
             self.transition(order.actor.clone(), order.why(&why), |record| {
                 record.hold = None;
                 record.delivery.forgive();
@@ -240,6 +246,9 @@ impl Machine {
         let Record { stage, delivery, waited, rejected, .. } = &self.record;
         let start = matches!(stage, Stage::Start { .. });
         let fleet = |words| Ok(Passage { words, what: What::Fleet });
+        if let Some(wait) = self.held_back() {
+            return self.past(&wait);
+        }
         if let Some(rejected) = rejected {
             return fleet(rejected.words.clone());
         }
@@ -274,6 +283,11 @@ impl Machine {
             Some(wait) if own.is_err() => self.past(&wait),
             _ => own,
         }
+    }
+
+    /// The window that keeps more traffic from following, without another stage.
+    fn held_back(&self) -> Option<Wait<'_>> {
+        gates::held_back(&self.spec, &self.record, self.now)
     }
 
     /// Whether `promote` goes past what stands in the way. A check is not skipped, and no person opens a window.

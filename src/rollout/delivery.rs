@@ -35,9 +35,12 @@ pub struct Evidence {
     /// Nodes that have not acknowledged it; need not be all of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<String>,
-    /// Who rejected it.
+    /// Who rejected what, and why; need not be all of it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub nacks: Vec<Nack>,
+    /// All nodes that rejected it, by `node.id`; those of `nacks` count as named here.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub rejecting: BTreeSet<String>,
 }
 
 /// One proxy's rejection of what the traffic brings.
@@ -127,6 +130,8 @@ impl Delivery {
     /// Takes the fleet's word, which must be about this generation.
     pub(super) fn learn(&mut self, mut evidence: Evidence) {
         evidence.missing.truncate(NAMED);
+        evidence.rejecting.extend(evidence.nacks.iter().map(|nack| nack.node.clone()));
+        evidence.nacks.sort_by_key(|nack| self.pardoned.contains(&nack.node));
         evidence.nacks.truncate(NAMED);
         let nodes = self.evidence.as_ref().map_or(0, |before| before.nodes);
         if evidence.nodes < nodes {
@@ -157,8 +162,8 @@ impl Delivery {
 
     /// Rejections known so far are no reason to stop any more.
     pub(super) fn forgive(&mut self) {
-        let nacks = self.evidence.iter().flat_map(|evidence| &evidence.nacks);
-        self.pardoned.extend(nacks.map(|nack| nack.node.clone()));
+        let rejecting = self.evidence.iter().flat_map(|evidence| &evidence.rejecting);
+        self.pardoned.extend(rejecting.cloned());
     }
 
     pub(super) fn is_done(&self) -> bool {
@@ -172,8 +177,8 @@ impl Delivery {
 
     /// How many are waited for, and how many of them have it.
     fn counts(&self) -> Option<(usize, usize)> {
-        let Evidence { nodes, converged, nacks, .. } = self.evidence.as_ref()?;
-        let waived = nacks.iter().filter(|nack| self.waived && self.pardoned.contains(&nack.node)).count();
+        let Evidence { nodes, converged, rejecting, .. } = self.evidence.as_ref()?;
+        let waived = if self.waived { rejecting.intersection(&self.pardoned).count() } else { 0 };
         Some((nodes.saturating_sub(waived), *converged))
     }
 
@@ -193,10 +198,14 @@ impl Delivery {
         }
     }
 
-    /// A rejection that nobody has decided to live with.
-    pub(super) fn rejection(&self) -> Option<&Nack> {
-        let mut nacks = self.evidence.iter().flat_map(|evidence| &evidence.nacks);
-        nacks.find(|nack| !self.pardoned.contains(&nack.node))
+    /// A rejection that nobody has decided to live with, in words.
+    pub(super) fn rejection(&self) -> Option<String> {
+        let evidence = self.evidence.as_ref()?;
+        let named = evidence.nacks.iter().find(|nack| !self.pardoned.contains(&nack.node)).map(Nack::words);
+        named.or_else(|| {
+            let node = evidence.rejecting.difference(&self.pardoned).next()?;
+            Some(format!("{node} rejected it"))
+        })
     }
 
     /// Who is waited for.

@@ -5,7 +5,7 @@
 //! * A version that was stable within `rollbackWindow`, or the colour before within `scaleDownDelaySeconds`, skips the
 //!   steps.
 //! * Other steps under the same target: goes on where the new steps ask for no more weight than is in force
-//!   ([`canary::align`]). Time already waited counts when it stays at the same step; a pause that was taken out of the
+//!   ([`canary::align`]); after a rejection, what was in force before it. Time already waited counts when it stays at the same step; a pause that was taken out of the
 //!   file is not waited for.
 //! * Endpoints and cluster fields are not traffic: they go out as they are and move nothing here.
 //! * Another strategy: the rollout starts again under it. From plain weights the heaviest version counts as stable.
@@ -27,6 +27,9 @@ use crate::spec::{Rollout, Strategy};
 impl Machine {
     /// Takes the document in force.
     pub(super) fn edit(&mut self, spec: Arc<Rollout>) {
+        if spec.group != self.spec.group {
+            self.record.gates.past = None;
+        }
         self.spec = spec;
         let target = self.spec.target.clone();
         if target != self.record.target || self.record.undo.as_ref().is_some_and(|undo| !has(&self.spec, undo)) {
@@ -79,6 +82,7 @@ impl Machine {
         // Where nothing stands in the way, the first stage is entered in the same transition.
         let mut probe = self.record.clone();
         probe.stage = start.clone();
+        probe.rejected = None;
         probe.gates = Gates::default();
         let free = self.record.hold.is_none() && gates::wait(&self.spec, &probe, self.now).is_none();
         let first = free.then(|| advance::goal(&self.spec, &probe, self.now)).flatten();
@@ -91,14 +95,16 @@ impl Machine {
 
     /// Why `to` needs no steps, if so.
     fn shortcut(&self, to: &Arc<str>, undone: bool) -> Option<String> {
-        let Record { stage, history, waited, .. } = &self.record;
+        let Record { stage, history, gates, .. } = &self.record;
         let back = history.iter().rev().skip(1).position(|past| past.version == *to);
         if let Strategy::BlueGreen(options) = &self.spec.strategy {
             if undone {
                 return Some("undone".to_owned());
             }
-            if *stage == Stage::Stable && back == Some(0) && *waited < options.scale_down_delay {
-                return Some(format!("switched away from it only {} ago", span(*waited)));
+            // Wall time: what a process at rest waited is not kept. A clock that went back says nothing.
+            let since = self.now.checked_sub(gates.entered_at).filter(|since| *since < options.scale_down_delay);
+            if let Some(since) = since.filter(|_| *stage == Stage::Stable && back == Some(0)) {
+                return Some(format!("switched away from it only {} ago", span(since)));
             }
         }
         let window = self.spec.rollback_window as usize;
@@ -150,12 +156,16 @@ impl Machine {
     /// The same target: steps, options or the list of versions may have changed.
     fn follow_details(&mut self) {
         let to = Arc::clone(self.record.heading());
+        let asked = traffic::asked(&self.spec, &self.record);
+        let anew = self.record.rejected.as_ref().is_some_and(|rejected| rejected.traffic != asked);
         match (&self.record.stage, &self.spec.strategy) {
             (Stage::Preview { .. }, Strategy::Canary(_)) | (Stage::Steps { .. }, Strategy::BlueGreen(_)) => {
                 return self.start(to, Actor::File, "the strategy changed, the target still", false);
             }
             (Stage::Steps { entered, .. }, Strategy::Canary(canary)) => {
-                let aligned = canary::align(&canary.steps, *entered, self.record.weight(&to));
+                let rejected = anew || self.record.rejected.is_some() && *entered > canary.steps.len();
+                let in_force = if rejected { &self.record.traffic } else { self.record.asked() };
+                let aligned = canary::align(&canary.steps, *entered, traffic::part(in_force, &to));
                 if aligned != *entered {
                     let why = format!("the file's steps changed: goes on from step {aligned}");
                     let stage = Stage::Steps { to, entered: aligned, passed: false };
@@ -164,8 +174,7 @@ impl Machine {
             }
             _ => {}
         }
-        let rejected = self.record.rejected.as_ref().map(|rejected| &rejected.traffic);
-        if rejected.is_some_and(|rejected| traffic::asked(&self.spec, &self.record) != *rejected) {
+        if anew && traffic::part(&asked, &to) <= traffic::part(&self.record.traffic, &to) {
             let why = "the file's versions or steps changed: what was rejected is tried anew".to_owned();
             self.transition(Actor::File, why, |record| record.rejected = None);
         } else if traffic::served(&self.spec, &self.record) != (self.record.traffic.clone(), self.record.ahead.clone())

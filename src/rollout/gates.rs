@@ -5,7 +5,9 @@
 //! (`postPromotionAnalysis`). Then what stands before the next stage, in this order: promotion windows,
 //! `confirm-rollout`, `pre-rollout` of a canary, `confirm-traffic-increase`, `confirm-promotion`, and last the group, so
 //! that who is ready by itself goes together with the others. One thing is waited for at a time, hooks of one type in
-//! the order of the file. What was answered with yes stays open while the stage lasts.
+//! the order of the file. What was answered with yes stays open while the stage lasts. Windows are asked once more where
+//! the same stage brings more traffic later: before the canary nodes are followed, and before what was rejected is tried
+//! again.
 //!
 //! Nothing here stands in the way of an abort, of the way back to the stable version, of a shortcut to an earlier one,
 //! of `promote --full`, or of a stable version that was taken out of the file. Windows are not asked about `undo`.
@@ -16,10 +18,14 @@ use std::time::Duration;
 use super::advance;
 use super::ask::{Answer, Asked, Barrier, INTERVAL, analysis_key, key};
 use super::canary;
+use super::delivery::{SETTLE, State};
 use super::record::{Record, Stage};
 use super::status::Phase;
+use super::traffic;
 use super::words::span;
-use crate::spec::{Rollout, Step, Strategy, TOTAL_WEIGHT, Webhook, WebhookKind, WindowVerdict, verdict};
+use crate::spec::{
+    OnTimeout, Rollout, Step, Strategy, TOTAL_WEIGHT, Traffic, Webhook, WebhookKind, WindowVerdict, verdict,
+};
 
 /// What is waited for.
 #[derive(Debug)]
@@ -39,7 +45,8 @@ pub(super) fn wait<'a>(spec: &'a Rollout, record: &Record, now: Duration) -> Opt
     if record.rejected.is_some() {
         return None;
     }
-    owed(spec, record).or_else(|| before(spec, record, now, &advance::goal(spec, record, now)?.0))
+    let follow = || follows(spec, record).then(|| held_back(spec, record, now)).flatten();
+    owed(spec, record).or_else(follow).or_else(|| before(spec, record, now, &advance::goal(spec, record, now)?.0))
 }
 
 /// What the stage it is in is judged by.
@@ -111,6 +118,23 @@ fn window<'a>(spec: &Rollout, record: &Record, now: Duration) -> Option<Wait<'a>
         WindowVerdict::Open => None,
         WindowVerdict::Shut { until, why } => Some(Wait::Window { until, why }),
     }
+}
+
+/// The window that keeps the fleet from what is asked for, where that is more of the new version than is in force:
+/// what was rejected is not tried again, and nobody follows the canary nodes.
+pub(super) fn held_back<'a>(spec: &Rollout, record: &Record, now: Duration) -> Option<Wait<'a>> {
+    let part = |traffic: &Traffic| traffic::part(traffic, record.heading());
+    let rises = part(&traffic::asked(spec, record)) > part(&record.traffic);
+    (rises && !record.gates.free).then(|| window(spec, record, now)).flatten()
+}
+
+/// Whether nothing but a person or a window keeps the others from what the canary nodes have.
+fn follows(spec: &Rollout, record: &Record) -> bool {
+    let Record { delivery, .. } = record;
+    let passed_over = spec.convergence.on_timeout == OnTimeout::Continue
+        && delivery.state == State::Pending
+        && delivery.waited >= spec.convergence.timeout;
+    delivery.ahead && (delivery.settled >= SETTLE || passed_over && !delivery.settling())
 }
 
 fn barrier<'a>(spec: &Rollout, record: &Record) -> Option<Wait<'a>> {

@@ -4,6 +4,7 @@
 //! the journal, so that no change goes unrecorded. Whoever drives it keeps the [`Record`] before serving the traffic,
 //! and calls again at [`Machine::next_deadline`]. Edits of the file are in `edits`, commands in `commands`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,6 +39,8 @@ pub enum Input {
     /// What its group says to the next advance: go (`None`), or whom it waits for. Of no concern without a group. It
     /// is forgotten with each stage: until the next word nothing goes on.
     Barrier(Option<String>),
+    /// It is one of its group's members under way; what had failed there before, by member and number.
+    Join(BTreeMap<Arc<str>, u64>),
     /// Its group has failed, in words: what is under way is aborted.
     Failed(String),
 }
@@ -144,6 +147,7 @@ impl Machine {
             }
             Input::Answer { decision, answer } => self.answer(&decision, answer),
             Input::Barrier(words) => self.record.gates.barrier = words.map_or(Barrier::Open, Barrier::Wait),
+            Input::Join(past) => self.record.gates.past = Some(past),
             Input::Failed(words) if self.record.rising().is_some() => self.abort(Actor::Engine, words),
             Input::Failed(_) | Input::Evidence(_) | Input::Tick => {}
         }
@@ -253,8 +257,7 @@ impl Machine {
         let convergence = &self.spec.convergence;
         let rising = self.record.rising().is_some();
         let delivery = &mut self.record.delivery;
-        if rising && let Some(nack) = delivery.rejection() {
-            let words = nack.words();
+        if rising && let Some(words) = delivery.rejection() {
             match convergence.on_nack {
                 OnNack::Abort => return self.abort(Actor::Engine, words),
                 OnNack::Pause => return self.take_back(words),
@@ -304,6 +307,7 @@ impl Machine {
             && rejected.is_none()
             && !delivery.stuck
             && !delivery.settling()
+            && !(delivery.ahead && self.wait().is_some())
             && matches!(delivery.state, State::Pending | State::Late)
     }
 
@@ -335,8 +339,9 @@ impl Machine {
     pub fn next_deadline(&self) -> Option<Duration> {
         let Record { stage, delivery, waited, hold, rejected, .. } = &self.record;
         let convergence = &self.spec.convergence;
-        let settle = (delivery.settling() && hold.is_none()).then(|| SETTLE.saturating_sub(delivery.settled));
-        let settles = delivery.ahead && (settle.is_some() || hold.is_some());
+        let held = hold.is_some() || delivery.ahead && self.wait().is_some();
+        let settle = (delivery.settling() && !held).then(|| SETTLE.saturating_sub(delivery.settled));
+        let settles = delivery.ahead && (settle.is_some() || held);
         let times_out = self.record.rising().is_some() && rejected.is_none() && !settles;
         let timeout = (times_out && delivery.state == State::Pending)
             .then(|| convergence.timeout.saturating_sub(delivery.waited));

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::ask::Gates;
 use super::delivery::Delivery;
 use super::journal::Actor;
+use super::traffic;
 use crate::spec::{TOTAL_WEIGHT, Traffic};
 
 /// The layout written today. A record of another layout is not guessed at.
@@ -249,7 +250,7 @@ impl Record {
 
     /// The share of a version in the split asked for, in parts of [`TOTAL_WEIGHT`].
     pub(super) fn weight(&self, version: &str) -> u32 {
-        self.asked().split.0.iter().find(|(name, _)| **name == *version).map_or(0, |(_, weight)| *weight)
+        traffic::part(self.asked(), version)
     }
 
     /// What is under way to the fleet is there, or is taken to be. After the canary nodes the others follow.

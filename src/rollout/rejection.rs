@@ -1,6 +1,6 @@
 //! A rejection that holds a rollout (`onNack: pause`): what was rejected is taken back until somebody decides.
 
-use super::delivery::{Nack, State};
+use super::delivery::State;
 use super::journal::Actor;
 use super::machine::Machine;
 use super::record::Rejected;
@@ -21,7 +21,7 @@ impl Machine {
     /// How the way back fares. There is nowhere further back to go but by an abort.
     pub(super) fn watch_return(&mut self) {
         let delivery = &mut self.record.delivery;
-        match delivery.rejection().map(Nack::words) {
+        match delivery.rejection() {
             Some(_) if delivery.state == State::Rejected => {}
             Some(words) => {
                 let why = format!("{words}: what the fleet had is rejected too");

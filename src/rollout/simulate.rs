@@ -3,7 +3,7 @@
 //! The same [`Machine`] as live, with a fleet that acknowledges after a fixed latency. It promotes nothing by itself
 //! unless told to, and ends where nothing more would happen by itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -232,6 +232,7 @@ fn evidence(machine: &Machine, setting: &Setting) -> Evidence {
         converged: nodes.saturating_sub(mute + usize::from(nack.is_some())),
         slowest: None,
         missing: nack.iter().map(|nack| nack.node.clone()).chain(silent).collect(),
+        rejecting: BTreeSet::new(),
         nacks: nack.into_iter().collect(),
     }
 }

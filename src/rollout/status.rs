@@ -238,12 +238,11 @@ fn under_way(spec: &Rollout, record: &Record, now: Duration, fleet: String) -> S
         let split = shares(&record.traffic.split);
         return format!("{}; the fleet is back on {split}: {fleet}; serin resume {name} tries again", rejected.words);
     }
-    let start = matches!(record.stage, Stage::Start { .. });
-    if !start && !record.delivery.is_done() {
-        return fleet;
-    }
     if let Some(wait) = gates::wait(spec, record, now) {
         return wait.message(record, now);
+    }
+    if !matches!(record.stage, Stage::Start { .. }) && !record.delivery.is_done() {
+        return fleet;
     }
     match (&record.stage, &spec.strategy) {
         (Stage::Steps { passed, .. }, _) => match step(spec, record) {
@@ -277,11 +276,7 @@ fn fleet(spec: &Rollout, delivery: &Delivery) -> String {
     match delivery.state {
         _ if delivery.stuck => format!("no progress for {}: {}", span(delivery.idle), awaited()),
         State::Done => delivery.outcome(),
-        State::Pending => match delivery.rejection() {
-            Some(nack) => nack.words(),
-            None => awaited(),
-        },
+        State::Pending | State::Rejected => delivery.rejection().unwrap_or_else(awaited),
         State::Late => format!("{} for {waited}, longer than {}", awaited(), span(spec.convergence.timeout)),
-        State::Rejected => delivery.rejection().map_or_else(awaited, super::Nack::words),
     }
 }

@@ -14,7 +14,7 @@ use crate::spec::{Rollout, Strategy, Traffic};
 
 impl Machine {
     /// Goes on without a record, because of `why`, after the journal's `last` entry. Where a version that carried
-    /// traffic is gone from the file, all of it goes to the stable version; without an entry the file's target is taken
+    /// traffic is gone from the file, all of it goes to the stable version. Without an entry nothing is known: the target is taken
     /// as stable, as in [`Machine::first_seen`].
     #[must_use]
     pub fn stopped(now: Duration, spec: Arc<Rollout>, last: Option<&Entry>, why: String) -> (Self, Vec<Entry>) {
@@ -29,6 +29,10 @@ impl Machine {
                 let most = || heaviest(carriers.map(|(version, weight)| (version, *weight)));
                 (named.or_else(most).unwrap_or_else(|| Arc::clone(&to)), weights.clone())
             }
+        };
+        let why = match (last, &spec.strategy) {
+            (Some(_), _) | (None, Strategy::Weights(_)) => why,
+            (None, _) => format!("{why}; which split was in force is not known, so all is on the file's target"),
         };
         let words = format!("stopped: {why}");
         let stage = match &spec.strategy {

@@ -134,7 +134,7 @@ impl Stage {
             converged: self.nodes - missing.len(),
             slowest: missing.first().map(|node| (*node).to_owned()),
             missing: missing.iter().map(|node| (*node).to_owned()).collect(),
-            nacks: Vec::new(),
+            ..Evidence::default()
         };
         self.input(Input::Evidence(evidence))
     }
@@ -145,18 +145,23 @@ impl Stage {
 
     /// One node rejects what is served now, two have it.
     fn nack(&mut self, node: &str) -> Vec<Entry> {
-        let nack = Nack {
-            node: node.to_owned(),
-            ty: "RDS".to_owned(),
+        self.nacks(&[(node, "RDS")], self.nodes - 1)
+    }
+
+    /// Nodes reject what is served now, by type; so many have it.
+    fn nacks(&mut self, nacks: &[(&str, &str)], converged: usize) -> Vec<Entry> {
+        let nack = |(node, ty): &(&str, &str)| Nack {
+            node: (*node).to_owned(),
+            ty: (*ty).to_owned(),
             resources: vec!["edge".to_owned()],
             error: "unknown cluster".to_owned(),
         };
         let evidence = Evidence {
             generation: self.machine.generation(),
             nodes: self.nodes,
-            converged: self.nodes - 1,
-            missing: vec![node.to_owned()],
-            nacks: vec![nack],
+            converged,
+            missing: nacks.iter().map(|(node, _)| (*node).to_owned()).collect(),
+            nacks: nacks.iter().map(nack).collect(),
             ..Evidence::default()
         };
         self.input(Input::Evidence(evidence))

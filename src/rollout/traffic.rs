@@ -64,13 +64,17 @@ fn has(spec: &Rollout, version: &Arc<str>) -> bool {
 
 /// `traffic` with the file's versions, without what leads to others than those that are `there`; `None` if weight does.
 fn kept(spec: &Rollout, traffic: &Traffic, there: impl Fn(&Arc<str>) -> bool) -> Option<Traffic> {
-    let of = |name: &Arc<str>| traffic.split.0.iter().find(|(known, _)| known == name).map_or(0, |(_, weight)| *weight);
-    let weight = |name: &Arc<str>| if there(name) { of(name) } else { 0 };
+    let weight = |name: &Arc<str>| if there(name) { part(traffic, name) } else { 0 };
     let split: Vec<_> = spec.versions.iter().map(|v| (Arc::clone(&v.name), weight(&v.name))).collect();
     let mut kept = Traffic { split: Split(split), ..traffic.clone() };
     kept.header_routes.retain(|(_, version)| there(version));
     kept.mirrors.retain(|(_, version)| there(version));
     (kept.split.0.iter().map(|(_, weight)| weight).sum::<u32>() == TOTAL_WEIGHT).then_some(kept)
+}
+
+/// The share of a version, in parts of [`TOTAL_WEIGHT`].
+pub(super) fn part(traffic: &Traffic, version: &str) -> u32 {
+    traffic.split.0.iter().find(|(name, _)| **name == *version).map_or(0, |(_, weight)| *weight)
 }
 
 /// All of it on one version.

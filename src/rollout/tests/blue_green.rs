@@ -75,14 +75,19 @@ fn without_auto_promotion_somebody_decides_and_the_instant_still_counts() {
 #[test]
 fn the_colour_before_comes_back_at_once_while_it_is_warm() {
     let options = BlueGreen { auto_promotion_enabled: false, scale_down_delay: secs(600), ..BlueGreen::default() };
-    for (later, back) in [(599, 10_000), (600, 0)] {
+    for (later, back, restart) in [(599, 10_000, false), (600, 0, false), (599, 10_000, true), (600, 0, true)] {
         let mut stage = Stage::new(colours(options.clone()));
         stage.target("green");
         stage.order(Verb::PromoteFull);
         stage.converge();
         assert_eq!(stage.phase(), Phase::Healthy);
         stage.now += secs(later);
-        stage.target("blue");
+        stage.spec.target = Some("blue".into());
+        if restart {
+            stage.restart();
+        } else {
+            stage.edit(|_| {});
+        }
         assert_eq!(stage.weight("blue"), back, "{later} s after the switch");
     }
 }

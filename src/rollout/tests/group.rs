@@ -140,6 +140,48 @@ fn one_failure_aborts_all_that_were_under_way_the_last_first() {
 }
 
 #[test]
+fn a_failure_from_before_is_no_concern_whatever_the_clock_says() {
+    let mut group = Group::new(&[("cart", MANY), ("checkout", MANY)]);
+    group.start(&["checkout"]);
+    group.of("checkout").order(Verb::Abort);
+    group.of("cart").now -= secs(3_600);
+    group.start(&["cart"]);
+    assert_eq!(group.weights(), [1_000, 0]);
+    group.of("cart").restart();
+    group.of("checkout").order(Verb::Retry);
+    group.settle();
+    group.of("checkout").order(Verb::Abort);
+    assert_eq!(group.settle(), ["cart".into()]);
+}
+
+#[test]
+fn one_at_its_last_step_holds_up_nothing_but_the_end() {
+    let mut group = Group::new(&[("cart", MANY), ("search", &[Step::SetWeight(1_000), Step::Pause(None)])]);
+    group.start(&["cart", "search"]);
+    group.converge("search");
+    group.converge("cart");
+    group.converge("cart");
+    group.converge("cart");
+    assert_eq!(group.weights(), [3_000, 1_000]);
+    assert_eq!(group.of("cart").message(), "waiting for search of group shop (0s)");
+    group.of("search").order(Verb::Promote);
+    group.settle();
+    assert_eq!(group.weights(), [10_000, 10_000]);
+}
+
+#[test]
+fn of_many_the_first_three_are_named() {
+    let names: Vec<_> = (0..6).map(|index| format!("m{index}")).collect();
+    let members: Vec<_> = names.iter().map(|name| (name.as_str(), MANY)).collect();
+    let mut group = Group::new(&members);
+    group.start(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    for name in ["m0", "m1"] {
+        group.converge(name);
+    }
+    assert_eq!(group.of("m0").message(), "waiting for m2, m3, m4 and 1 more of group shop (0s)");
+}
+
+#[test]
 fn a_member_on_the_way_back_is_idle() {
     let mut group = Group::new(&[("cart", MANY), ("stock", MANY)]);
     group.start(&["cart", "stock"]);

@@ -246,9 +246,9 @@ proptest! {
             let shut = stage.machine.wait().map(|wait| wait.key());
             let asks = stage.machine.asks();
             apply(&mut stage, event);
-            let Some(shut) = shut else { continue };
             let target = before.target.clone().expect("target");
             let part = |split: &Split| split.0.iter().find(|(name, _)| *name == target).expect("entry").1;
+            let Some(shut) = shut else { continue };
             let opened = match event {
                 Event::Target(_) | Event::Steps(_) | Event::Command(Verb::PromoteFull | Verb::Undo(_)) => continue,
                 Event::Command(Verb::Promote) => shut != "barrier" && shut != "window",
@@ -262,6 +262,35 @@ proptest! {
                 }
             };
             prop_assert!(opened || part(&stage.status().weights) <= part(&before.weights), "{event:?} past {shut}");
+        }
+    }
+
+    #[test]
+    fn the_new_version_never_rises_at_night(
+        spec in spec(),
+        events in vec(prop_oneof![
+            6 => event(),
+            2 => Just(Event::Nack),
+            2 => Just(Event::Wait(12 * 3_600)),
+            2 => prop_oneof![Just(Verb::Resume), Just(Verb::Promote)].prop_map(Event::Command),
+        ], 0..60),
+    ) {
+        let mut stage = Stage::of(Rollout { rollback_window: 0, promotion_windows: nights(), ..spec });
+        for event in &events {
+            let before = stage.status();
+            let shut = |stage: &Stage| verdict(&stage.spec.promotion_windows, stage.now) != WindowVerdict::Open;
+            let free = before.undone || stage.machine.record().gates.free || !shut(&stage);
+            apply(&mut stage, event);
+            // After a step that asks for less, what the fleet had is more.
+            let past = matches!(event, Event::Command(Verb::PromoteFull | Verb::Undo(_)) | Event::Nack);
+            if free || past || !shut(&stage) {
+                continue;
+            }
+            let after = stage.status();
+            let target = after.target.clone().expect("target");
+            let part = |split: &Split| split.0.iter().find(|(name, _)| *name == target).expect("entry").1;
+            let rose = part(&after.weights) > part(&before.weights);
+            prop_assert!(!rose || after.stable == Some(target.clone()), "{event:?} at night: {}", before.message);
         }
     }
 

@@ -85,6 +85,43 @@ fn promote_goes_on_without_the_one_that_rejected_it() {
 }
 
 #[test]
+fn nodes_are_counted_and_not_what_they_reject() {
+    let mut stage = at_half();
+    let twice = [("edge-3", "CDS"), ("edge-3", "RDS")];
+    stage.nacks(&twice, 2);
+    stage.order(Verb::Promote);
+    stage.nacks(&twice, 1);
+    assert_eq!(stage.status().step.expect("step").index, 3, "the third is waited for");
+    stage.nacks(&twice, 2);
+    assert_eq!(stage.status().step.expect("step").index, 4);
+}
+
+#[test]
+fn more_nodes_are_pardoned_than_are_named() {
+    let names: Vec<_> = (1..=13).map(|node| format!("edge-{node}")).collect();
+    let all: Vec<_> = names.iter().map(|name| (name.as_str(), "RDS")).collect();
+    let mut stage = at_half();
+    stage.nodes = 14;
+    stage.nacks(&all[..12], 2);
+    stage.order(Verb::Promote);
+    stage.restart();
+    stage.nacks(&all[1..12], 2);
+    assert_eq!((stage.weight("green"), stage.phase()), (5_000, Phase::Progressing), "the 11th was pardoned too");
+    stage.nacks(&all[..12], 2);
+    assert_eq!(stage.status().step.expect("step").index, 4, "and is not waited for");
+    stage.nacks(&all, 1);
+    assert_eq!((stage.weight("green"), stage.phase()), (1_000, Phase::Paused));
+    assert!(stage.message().starts_with("edge-13 rejected RDS edge"), "{}", stage.message());
+
+    let mut evidence = Evidence { generation: stage.machine.generation(), nodes: 14, ..Evidence::default() };
+    stage.order(Verb::Resume);
+    evidence.generation = stage.machine.generation();
+    evidence.rejecting.insert("edge-14".to_owned());
+    stage.input(Input::Evidence(evidence));
+    assert!(stage.message().starts_with("edge-14 rejected it; the fleet is back"), "{}", stage.message());
+}
+
+#[test]
 fn the_way_back_may_be_rejected_too() {
     let mut stage = at_half();
     stage.nack("edge-3");
@@ -112,8 +149,11 @@ fn a_restart_is_no_edit_and_an_edit_of_the_step_tries_anew() {
     stage.restart();
     assert!(stage.edit(|_| {}).is_empty());
     assert_eq!(stage.weight("green"), 1_000);
+    stage.converge();
     let steps = [Step::SetWeight(1_000), pause(60), Step::SetWeight(4_000), pause(60)];
     stage.edit(|spec| spec.strategy = canary(&steps));
+    assert_eq!((stage.message(), stage.weight("green")), ("paused for 1m, 1m left".to_owned(), 1_000));
+    stage.wait(60);
     assert_eq!((stage.phase(), stage.weight("green")), (Phase::Progressing, 4_000));
 }
 
