@@ -41,6 +41,7 @@ pub(super) fn of(
         evidence.missing.extend(group.some_pending.iter().cloned());
         evidence.missing.extend(away.iter().take(NAMED).map(|away| away.node.clone()));
         evidence.missing.extend(nacks.iter().filter(|nack| !nack.pending).map(|nack| nack.node.clone()));
+        evidence.rejecting.extend(nacks.iter().map(|nack| nack.node.clone()));
         evidence.nacks.extend(nacks.into_iter().map(nack));
         evidence.slowest = evidence.slowest.or_else(|| group.latest.clone());
     }

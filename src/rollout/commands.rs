@@ -93,6 +93,9 @@ pub enum Refusal {
     /// It goes on by itself.
     #[error("no pause or gate to promote past: {0}")]
     NoGate(String),
+    /// There is nobody to go on with.
+    #[error("every node rejects it ({0}): abort, or edit the step")]
+    Rejected(String),
     /// The revision is not remembered.
     #[error("no stable version is known from revision {revision}, known are {known}")]
     UnknownRevision {
@@ -189,7 +192,9 @@ impl Machine {
             if let Some(key) = undecided {
                 record.gates.learn(&key, None);
             }
-            record.rejected = None;
+            if record.rejected.take().is_some() {
+                record.delivery.pardoned.clear();
+            }
         });
         Ok(())
     }
@@ -204,12 +209,16 @@ impl Machine {
             Ok(passage) => format!("promoted past: {}", passage.words),
             Err(_) => "promoted: goes on".to_owned(),
         };
-        if self.record.rejected.is_some() {
+        if let Some(rejected) = &self.record.rejected {
+            let nodes = self.record.delivery.nodes();
+            if nodes > 0 && rejected.nodes.len() >= nodes {
+                return Err(Refusal::Rejected(rejected.words.clone()));
+            }
             self.transition(order.actor.clone(), order.why(&why), |record| {
                 record.hold = None;
                 record.rejected = None;
+                record.delivery.waived = true;
             });
-            self.record.delivery.waived = true;
             return Ok(());
         }
         if self.record.delivery.state == State::Late && self.record.ahead.is_some() && gate.is_ok() {

@@ -166,6 +166,16 @@ impl Delivery {
         self.pardoned.extend(rejecting.cloned());
     }
 
+    /// Whether any node rejects it, whoever has decided to live with that.
+    pub(super) fn is_rejected(&self) -> bool {
+        self.evidence.as_ref().is_some_and(|evidence| !evidence.rejecting.is_empty())
+    }
+
+    /// How many nodes there are, as far as it is known.
+    pub(super) fn nodes(&self) -> usize {
+        self.evidence.as_ref().map_or(0, |evidence| evidence.nodes)
+    }
+
     pub(super) fn is_done(&self) -> bool {
         self.state == State::Done
     }

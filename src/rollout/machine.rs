@@ -207,12 +207,15 @@ impl Machine {
         (record.traffic, record.ahead) = traffic::served(&self.spec, record);
         if (&record.traffic, &record.ahead) != (&before.traffic, &before.ahead) {
             record.generation += 1;
+            let waived = record.delivery.waived;
             record.delivery = Delivery { ahead: record.ahead.is_some(), ..Delivery::default() };
-            if record.rejected.is_none() && record.asked() == before.asked() {
+            // Who resumes tries again; who promotes goes on without those that rejected it.
+            let pardons = before.rejected.is_none() || waived;
+            if pardons && record.rejected.is_none() && record.asked() == before.asked() {
                 record.delivery.pardoned.clone_from(before.pardoned());
-                record.delivery.waived = before.delivery.waived;
+                record.delivery.waived = waived;
             }
-            if before.delivery.is_done() && before.delivery.rejection().is_none() {
+            if before.delivery.is_done() && !before.delivery.is_rejected() {
                 record.good = Some(before.traffic.clone());
             }
         }
