@@ -18,7 +18,7 @@ use super::ask::Gates;
 use super::canary;
 use super::gates;
 use super::journal::Actor;
-use super::machine::{Machine, heaviest};
+use super::machine::{Machine, heaviest, wished};
 use super::record::{Past, Record, Stage};
 use super::traffic;
 use super::words::span;
@@ -114,6 +114,7 @@ impl Machine {
 
     /// The file is the split.
     fn follow_weights(&mut self) {
+        let heaviest = wished(&self.spec);
         let entering = self.record.stage != Stage::Weights;
         if entering {
             self.record.revision += 1;
@@ -121,13 +122,11 @@ impl Machine {
             self.transition(Actor::File, why, |record| {
                 record.hold = None;
                 record.stage = Stage::Weights;
+                record.stable = heaviest;
             });
         } else if traffic::of(&self.spec, &self.record) != self.record.traffic {
             self.record.revision += 1;
-            self.transition(Actor::File, "the file's weights changed".to_owned(), |_| {});
-        }
-        if let Some(heaviest) = heaviest(self.record.traffic.split.0.iter().map(|(name, weight)| (name, *weight))) {
-            self.record.stable = heaviest;
+            self.transition(Actor::File, "the file's weights changed".to_owned(), |record| record.stable = heaviest);
         }
     }
 

@@ -141,6 +141,9 @@ pub(super) fn standing(spec: &Rollout, record: &Record, now: Duration) -> Standi
         (Stage::Preview { to, .. }, _) => format!("{to} preview"),
         (Stage::Moving { to }, _) if *to == record.stable => format!("back to {to}"),
         (Stage::Moving { to }, _) => format!("all to {to}"),
+        (Stage::Aborted { to, .. }, _) if record.delivery.is_done() => {
+            format!("{to} aborted, all on {}", record.stable)
+        }
         (Stage::Aborted { to, .. }, _) => format!("{to} aborted"),
         (Stage::Stopped { .. }, _) => "stopped".to_owned(),
     };

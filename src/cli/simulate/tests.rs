@@ -76,7 +76,7 @@ TIME    PHASE        STEP                         WEIGHTS           WHAT
 +1s     Paused       green step 2/4 pause 10m     blue 90 green 10  50/50 nodes have it after 1s
 +10m1s  Progressing  green step 3/4 setWeight 50  blue 50 green 50  the pause of 10m is over
 +10m2s  Degraded     green aborted                blue 100 green 0  aborted: edge-3 rejected RDS: simulated rejection
-+10m3s  Degraded     green aborted                blue 100 green 0  50/50 nodes have it after 1s
++10m3s  Degraded     green aborted, all on blue   blue 100 green 0  50/50 nodes have it after 1s
 ends Degraded at +10m3s: aborted: edge-3 rejected RDS: simulated rejection; all traffic on blue: 50/50 nodes have it after 1s; the file still names green: serin retry checkout, or edit target
 "
     );

@@ -38,7 +38,7 @@ fn an_abort_and_a_retry() {
 0s alice: promoted past: pause until promoted -> Progressing, green step 3/4 setWeight 50, red 0 green 50 blue 50\n\
 0s engine: 3/3 nodes have it after 0s -> Paused, green step 4/4 pause 1m, red 0 green 50 blue 50\n\
 0s alice: aborted: by command -> Degraded, green aborted, red 0 green 0 blue 100\n\
-1s engine: 3/3 nodes have it after 1s -> Degraded, green aborted, red 0 green 0 blue 100\n\
+1s engine: 3/3 nodes have it after 1s -> Degraded, green aborted, all on blue, red 0 green 0 blue 100\n\
 1s alice: tried again: the target is green -> Progressing, green step 1/4 setWeight 10, red 0 green 10 blue 90\n\
 1s engine: 3/3 nodes have it after 0s -> Paused, green step 2/4 pause until promoted, red 0 green 10 blue 90\n\
 1s alice: promoted straight to the end -> Progressing, all to green, red 0 green 100 blue 0\n\

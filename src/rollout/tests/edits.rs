@@ -132,6 +132,7 @@ fn another_strategy_starts_again_and_weights_need_no_engine() {
     assert_eq!(stage.weight("blue"), 10_000);
     stage.edit(|spec| spec.strategy = weights(2_000, 8_000));
     assert_eq!((stage.weight("green"), stage.phase()), (8_000, Phase::Progressing));
+    assert_eq!(*stage.entries.last().expect("entry").stable, *"green", "the heaviest");
     stage.converge();
     assert_eq!((stage.phase(), stage.status().stable), (Phase::Healthy, None));
     stage.edit(|spec| spec.strategy = weights(1_000, 9_000));

@@ -59,7 +59,7 @@ fn a_rejection_on_the_way() {
 1s Paused, green step 2/4 pause 10m, green 10: 10/10 nodes have it after 1s\n\
 601s Progressing, green step 3/4 setWeight 50, green 50: the pause of 10m is over\n\
 602s Degraded, green aborted, green 0: aborted: edge-3 rejected RDS: simulated rejection\n\
-603s Degraded, green aborted, green 0: 10/10 nodes have it after 1s\n\
+603s Degraded, green aborted, all on blue, green 0: 10/10 nodes have it after 1s\n\
 aborted: edge-3 rejected RDS: simulated rejection; all traffic on blue: 10/10 nodes have it after 1s; the file still names green: serin retry checkout, or edit target"
     );
 }

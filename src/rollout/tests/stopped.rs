@@ -73,7 +73,7 @@ fn somebody_decides() {
         at_the_end(stage(), Verb::Abort),
         "\
 60s alice: aborted: by command -> Degraded, green aborted, red 0 green 0 blue 100\n\
-60s engine: 3/3 nodes have it after 0s -> Degraded, green aborted, red 0 green 0 blue 100\n\
+60s engine: 3/3 nodes have it after 0s -> Degraded, green aborted, all on blue, red 0 green 0 blue 100\n\
 "
     );
     assert_eq!(

@@ -121,7 +121,7 @@ fn an_edit_of_what_was_rejected_raises_nothing_past_what_is_in_force() {
     stage.edit(|spec| spec.strategy = plan(4_000));
     assert_eq!((stage.weight("green"), stage.message()), (1_000, "paused for 1m, 1m left".to_owned()));
     stage.wait(60);
-    assert_eq!((stage.weight("green"), stage.message()), (1_000, format!("{SHUT} (0s)")));
+    assert_eq!((stage.weight("green"), stage.message()), (1_000, format!("{SHUT}, at least 11h58m more (0s)")));
     stage.wait(12 * 3_600);
     assert_eq!(stage.weight("green"), 4_000);
 
@@ -131,7 +131,7 @@ fn an_edit_of_what_was_rejected_raises_nothing_past_what_is_in_force() {
 
     let mut other = rejected_at_night(|_| {});
     other.target("red");
-    assert_eq!((other.weight("red"), other.message()), (0, format!("{SHUT} (0s)")));
+    assert_eq!((other.weight("red"), other.message()), (0, format!("{SHUT}, at least 11h59m more (0s)")));
 
     let mut end = rejected_at_night(|spec| spec.strategy = canary(&[Step::SetWeight(1_000), pause(60)]));
     end.edit(|spec| drop(spec.versions.remove(0)));
@@ -155,7 +155,10 @@ fn nobody_follows_the_canary_nodes_while_a_window_is_shut() {
     let mut stage = ahead(OnTimeout::Pause);
     stage.converge();
     stage.wait(10);
-    assert_eq!((stage.weight("green"), stage.phase(), stage.message()), (0, Phase::Paused, format!("{SHUT} (0s)")));
+    assert_eq!(
+        (stage.weight("green"), stage.phase(), stage.message()),
+        (0, Phase::Paused, format!("{SHUT}, at least 11h59m more (0s)"))
+    );
     assert_eq!(stage.machine.next_deadline(), Some(stage.now + secs(12 * 3_600 - 5)));
     assert!(stage.refused(Verb::Promote).contains("waiting for a promotion window"));
     stage.wait(12 * 3_600 - 5);
@@ -174,7 +177,7 @@ fn nobody_follows_the_canary_nodes_while_a_window_is_shut() {
     let mut late = ahead(OnTimeout::Continue);
     late.evidence(&["edge-1"]);
     late.wait(30);
-    assert_eq!((late.weight("green"), late.message()), (0, format!("{SHUT} (0s)")));
+    assert_eq!((late.weight("green"), late.message()), (0, format!("{SHUT}, at least 11h59m more (0s)")));
     late.wait(12 * 3_600 - 25);
     assert_eq!(late.weight("green"), 1_000);
     let mut full = ahead(OnTimeout::Pause);
