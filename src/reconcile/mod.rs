@@ -278,8 +278,10 @@ impl Reconciler {
                 }
                 member.told.clone_from(&word);
                 let Some((_, word)) = word else { continue };
+                // What it is to remember of the others writes no entry.
+                let joins = matches!(word, rollout::group::Word::Join(_));
                 let entries = member.machine.handle(self.epoch + now, word.into());
-                self.settle(now, &name, entries, false, turn);
+                self.settle(now, &name, entries, joins, turn);
             }
         }
     }

@@ -4,6 +4,7 @@ use super::delivery::State;
 use super::journal::Actor;
 use super::machine::Machine;
 use super::record::Rejected;
+use super::traffic;
 
 impl Machine {
     /// Holds until somebody decides, with what the fleet had before in force: who boots now must not get what others
@@ -13,6 +14,12 @@ impl Machine {
         self.transition(Actor::Engine, why, |record| {
             record.delivery.forgive();
             record.delivery.restart();
+            // After a step that takes traffic away from the new version, what the fleet had would give it more again.
+            if let (Some(to), Some(good)) = (record.rising(), &record.good)
+                && traffic::part(good, to) > traffic::part(record.asked(), to)
+            {
+                record.good = None;
+            }
             let (traffic, nodes) = (record.asked().clone(), record.delivery.pardoned.clone());
             record.rejected = Some(Rejected { traffic, words, nodes });
         });

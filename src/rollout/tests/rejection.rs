@@ -32,9 +32,9 @@ fn the_fleet_goes_back_to_what_it_had_until_somebody_decides() {
     assert_eq!(stage.message(), format!("{REJECTED}: 3/3 nodes have it after 2s; serin resume checkout tries again"));
     assert_eq!(stage.machine.next_deadline(), None);
     stage.order(Verb::Resume);
+    assert_eq!((stage.phase(), stage.weight("green")), (Phase::Progressing, 5_000));
     stage.nack("edge-3");
-    assert_eq!((stage.phase(), stage.weight("green")), (Phase::Progressing, 5_000), "pardoned, and waited for");
-    stage.nack("edge-1");
+    assert_eq!((stage.phase(), stage.weight("green")), (Phase::Paused, 1_000), "tried again, rejected again");
     stage.order(Verb::Abort);
     assert_eq!(
         stage.transcript(),
@@ -42,7 +42,7 @@ fn the_fleet_goes_back_to_what_it_had_until_somebody_decides() {
 60s engine: edge-3 rejected RDS edge: unknown cluster: back to what the fleet had -> Paused, green step 3/4 setWeight 50, rejected, red 0 green 10 blue 90\n\
 62s engine: 3/3 nodes have it after 2s -> Paused, green step 3/4 setWeight 50, rejected, red 0 green 10 blue 90\n\
 10062s alice: resumed -> Progressing, green step 3/4 setWeight 50, red 0 green 50 blue 50\n\
-10062s engine: edge-1 rejected RDS edge: unknown cluster: back to what the fleet had -> Paused, green step 3/4 setWeight 50, rejected, red 0 green 10 blue 90\n\
+10062s engine: edge-3 rejected RDS edge: unknown cluster: back to what the fleet had -> Paused, green step 3/4 setWeight 50, rejected, red 0 green 10 blue 90\n\
 10062s alice: aborted: by command -> Degraded, green aborted, red 0 green 0 blue 100\n\
 "
     );
@@ -58,7 +58,7 @@ fn before_anything_was_delivered_all_goes_back_to_the_stable_version() {
     stage.target("green");
     stage.nack("edge-3");
     assert_eq!((stage.phase(), stage.weight("blue")), (Phase::Paused, 10_000));
-    stage.order(Verb::Resume);
+    stage.order(Verb::Promote);
     stage.converge();
     stage.nack("edge-3");
     assert_eq!(stage.weight("green"), 1_000, "pardoned for good");
@@ -214,4 +214,19 @@ fn a_preview_that_changes_nothing_is_held_all_the_same() {
     stage.converge();
     stage.converge();
     assert_eq!(stage.phase(), Phase::Healthy);
+}
+
+#[test]
+fn nobody_is_left_to_go_on_with_when_all_reject_it() {
+    let mut stage = at_half();
+    for node in ["edge-1", "edge-2"] {
+        stage.nack(node);
+        stage.order(Verb::Promote);
+        assert_eq!(stage.weight("green"), 5_000);
+    }
+    stage.nack("edge-3");
+    stage.converge();
+    let refused = "every node rejects it (edge-3 rejected RDS edge: unknown cluster): abort, or edit the step";
+    assert_eq!(stage.refused(Verb::Promote), refused);
+    assert_eq!(stage.weight("green"), 1_000, "what all had");
 }
