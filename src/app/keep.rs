@@ -106,7 +106,7 @@ impl Keeper {
                     StreamEvent::Opened { .. } | StreamEvent::Closed { .. } => {
                         self.write_at.get_or_insert(self.clock.now() + WRITE_EVERY);
                     }
-                    StreamEvent::Session(_) => {}
+                    StreamEvent::Session(_) | StreamEvent::Foreign => {}
                 }
             }
             self.fleet.handle_message(self.clock.now(), message);

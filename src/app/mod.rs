@@ -125,7 +125,7 @@ impl App {
         // A directory that comes later is a typing error far more often than a plan.
         tokio::fs::metadata(&config).await.with_context(|| format!("cannot read --config {}", config.display()))?;
         if !tokio::fs::try_exists(&state).await.unwrap_or(true) {
-            warn!("--state {} is new: the target of each rollout is taken to carry all traffic", state.display());
+            warn!("--state {} is new: the target of each rollout is taken for stable", state.display());
         }
         let state = StateDir::open(state)?;
         let remembered = state.load_last_good()?;

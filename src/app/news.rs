@@ -26,6 +26,11 @@ pub(super) fn tell(fleet: &Fleet, stream: StreamId, event: &StreamEvent) {
                 warn!(node, ty = rejection.ty.short_name(), resources, words, "node rejected what it was sent");
             }
         }
+        StreamEvent::Foreign => {
+            if let Some(node) = fleet.node_of(stream) {
+                warn!(node, "has routes that this serin, whose state directory is new, did not send; it keeps them");
+            }
+        }
         StreamEvent::Closed { reason } => {
             if let Some(node) = fleet.node_of(stream).filter(|node| fleet.is_last(node, stream)) {
                 info!(node, reason, "node disconnected");

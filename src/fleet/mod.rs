@@ -39,6 +39,9 @@ pub enum StreamEvent {
     },
     /// Something happened in its session.
     Session(Event),
+    /// It has routes that this process did not send, and keeps them: what it should have is a guess
+    /// ([`crate::xds::Assign::is_guess`]).
+    Foreign,
     /// It ended.
     Closed {
         /// Why, in words.
@@ -88,6 +91,8 @@ struct Stream {
     variant: Variant,
     peer: String,
     types: [Option<TypeState>; ResourceType::COUNT],
+    /// It came with routes that this process did not send.
+    foreign: bool,
 }
 
 /// One node: its streams, and what it leaves behind when it goes.
@@ -113,6 +118,8 @@ pub struct Fleet {
     /// Nodes without a stream, longest gone first.
     gone: BTreeSet<(Duration, String)>,
     counts: Counts,
+    /// Groups with a node that has what this process did not send.
+    foreign: BTreeSet<String>,
 }
 
 impl Fleet {
@@ -144,9 +151,20 @@ impl Fleet {
         match event {
             StreamEvent::Opened { node, cluster, group, user_agent, variant, peer } => {
                 let types = std::array::from_fn(|_| None);
-                self.opened(now, stream, Stream { node, cluster, group, user_agent, variant, peer, types });
+                self.opened(
+                    now,
+                    stream,
+                    Stream { node, cluster, group, user_agent, variant, peer, types, foreign: false },
+                );
             }
             StreamEvent::Session(event) => self.session(now, stream, event),
+            StreamEvent::Foreign => {
+                let Some(stream) = self.streams.get_mut(&stream) else { return };
+                stream.foreign = true;
+                self.foreign.insert(stream.group.clone());
+                let node = stream.node.clone();
+                self.count(&node);
+            }
             StreamEvent::Closed { reason } => self.closed(now, stream, reason),
         }
     }
@@ -185,7 +203,7 @@ impl Fleet {
     fn opened(&mut self, now: Duration, id: StreamId, mut stream: Stream) {
         if let Some(before) = self.streams.remove(&id) {
             // Versions are of content, so what it has settled on says as much in the other group.
-            stream.types = before.types;
+            (stream.types, stream.foreign) = (before.types, before.foreign);
         } else {
             let node = self.nodes.entry(stream.node.clone()).or_default();
             if node.streams.is_empty() {

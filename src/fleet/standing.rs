@@ -40,6 +40,8 @@ pub struct GroupStanding {
     pub rejected: Vec<Rejected>,
     /// The node that acknowledged last.
     pub latest: Option<String>,
+    /// Whether one of them came with routes that this process did not send.
+    pub foreign: bool,
     /// Nodes without a stream, longest gone first.
     pub away: Arc<[Away]>,
 }
@@ -142,6 +144,7 @@ impl Fleet {
             rejecting: group.rejecting.len(),
             rejected: group.accused.iter().map(|id| (id, name, group)).flat_map(told).take(TOLD).collect(),
             latest: group.latest.clone(),
+            foreign: self.foreign.contains(name),
             away: Arc::default(),
         };
         let with_nodes = self.counts.groups.iter().filter(|(_, group)| group.nodes > 0);
@@ -202,6 +205,9 @@ impl Fleet {
             of_type.into_iter().any(|rejection| holds(rejection, wanted.as_deref()))
         };
         let accused = ResourceType::ALL.into_iter().any(rejects);
+        if live.iter().any(|stream| stream.foreign && stream.types[ResourceType::Route.index()].is_none()) {
+            return Some(Place { group, lack: Lack::Pending, rejects: accused });
+        }
         let mut lack = Lack::Pending;
         for ty in ResourceType::ALL {
             // While a stream is replaced, what the newest says of a type counts.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::Found;
 use crate::rollout::{Command, Entry, Input, Machine, Verb, group};
-use crate::spec::{Rollout, Served, Traffic};
+use crate::spec::{Rollout, Served, Strategy, Traffic};
 use crate::translate::version_of_user;
 
 /// How old a kept record gets while time brings something about: so much waited time a crash costs at most. What is due
@@ -23,6 +23,10 @@ const SOON: Duration = Duration::from_millis(100);
 pub(super) struct Member {
     pub(super) spec: Arc<Rollout>,
     pub(super) machine: Machine,
+    /// Its stable version is a guess: the first that a process without memory saw of it.
+    pub(super) guessed: bool,
+    /// It was stopped because the fleet has something else.
+    pub(super) foreign: bool,
     /// When its record was last kept.
     pub(super) saved: Duration,
     /// The decisions it wants to know and that are being asked for.
@@ -37,13 +41,39 @@ pub(super) struct Member {
 
 impl Member {
     pub(super) fn new(spec: Arc<Rollout>, machine: Machine, now: Duration) -> Self {
-        Self { spec, machine, saved: now, asked: BTreeSet::new(), told: None, stale: None, due: Duration::MAX }
+        Self {
+            spec,
+            machine,
+            guessed: false,
+            foreign: false,
+            saved: now,
+            asked: BTreeSet::new(),
+            told: None,
+            stale: None,
+            due: Duration::MAX,
+        }
     }
 
     /// Takes an edit of its document, at wall time.
     pub(super) fn edit(&mut self, now: Duration, spec: &Arc<Rollout>) -> Vec<Entry> {
         self.spec = Arc::clone(spec);
+        if self.foreign {
+            // The new target is a better guess, and still one.
+            return self.stop(now);
+        }
         self.machine.handle(now, Input::Spec(Arc::clone(spec)))
+    }
+
+    /// The fleet has something else than was guessed: nothing moves until somebody decides.
+    pub(super) fn stop(&mut self, now: Duration) -> Vec<Entry> {
+        let why = "the state directory is new, but proxies came with routes that this serin did not send and keep them";
+        self.guessed = false;
+        if matches!(self.spec.strategy, Strategy::Weights(_)) {
+            return Vec::new();
+        }
+        let (machine, entries) = Machine::stopped(now, Arc::clone(&self.spec), None, why.to_owned());
+        (self.machine, self.foreign) = (machine, true);
+        entries
     }
 
     pub(super) fn served(&self) -> Served {

@@ -90,6 +90,8 @@ pub enum Found {
 pub struct Reconciler {
     /// Wall time, since the Unix epoch, at zero of the time that inputs come with.
     epoch: Duration,
+    /// Whether no process was here before, as far as is known.
+    fresh: bool,
     /// What is left of rollouts that no file names now.
     found: BTreeMap<Arc<str>, Found>,
     spec: Option<Arc<SpecSet>>,
@@ -122,6 +124,7 @@ impl Reconciler {
     /// which order they are sent what is new.
     #[must_use]
     pub fn after(epoch: Duration, past: &[SpecSet], found: BTreeMap<Arc<str>, Found>) -> Self {
+        let fresh = found.is_empty();
         let served = |rollout: &Rollout| match found.get(&rollout.name) {
             Some(Found::Record(record, _)) => {
                 Served { traffic: record.traffic().clone(), ahead: record.ahead().cloned() }
@@ -132,7 +135,7 @@ impl Reconciler {
             let rollouts = touched(None, spec).into_iter().flatten();
             world.next(spec, &rollouts.filter_map(|(name, rollout)| Some((name, served(rollout?)))).collect())
         });
-        Self { epoch, found, world: Arc::new(world), ..Self::default() }
+        Self { epoch, fresh, found, world: Arc::new(world), ..Self::default() }
     }
 
     /// Takes one input at `now`, the time since the process started.
@@ -142,6 +145,7 @@ impl Reconciler {
             Input::Spec(spec) => self.take_spec(now, &spec, &mut turn),
             Input::Standing(standing) => {
                 self.standing = standing;
+                self.stop_guessed(now, &mut turn);
                 for name in self.active.iter().cloned().collect::<Vec<_>>() {
                     self.look(now, &name, &mut turn);
                 }
@@ -198,7 +202,9 @@ impl Reconciler {
                         self.served.insert(Arc::clone(&name), Served { traffic, ahead });
                     }
                     let (machine, entries) = member::begin(self.epoch + now, rollout, found);
-                    self.members.insert(Arc::clone(&name), Member::new(Arc::clone(rollout), machine, now));
+                    let guessed = self.fresh && self.number == 0;
+                    let member = Member { guessed, ..Member::new(Arc::clone(rollout), machine, now) };
+                    self.members.insert(Arc::clone(&name), member);
                     entries
                 }
             };
@@ -230,7 +236,9 @@ impl Reconciler {
         if !std::mem::take(&mut self.edited) {
             return None;
         }
-        self.world = Arc::new(self.world.next(spec, &self.served));
+        let first = self.fresh && self.number == 0;
+        let guess = first || self.members.values().any(|member| member.foreign);
+        self.world = Arc::new(self.world.next(spec, &self.served).guess(guess));
         self.number += 1;
         Some(Publication { number: self.number, world: Arc::clone(&self.world) })
     }
@@ -265,6 +273,23 @@ impl Reconciler {
         self.settle(now, name, entries, false, turn);
     }
 
+    /// Stops those of which the fleet has something else than a process without memory takes for right.
+    fn stop_guessed(&mut self, now: Duration, turn: &mut Turn) {
+        let foreign: BTreeSet<_> =
+            self.standing.groups.iter().filter(|(_, group)| group.foreign).map(|(name, _)| name.as_str()).collect();
+        if foreign.is_empty() {
+            return;
+        }
+        let sees =
+            |member: &Member| self.world.audience(&member.spec).iter().any(|seat| foreign.contains(&*seat.group));
+        let guessed = self.members.iter().filter(|(_, member)| member.guessed && sees(member));
+        for name in guessed.map(|(name, _)| Arc::clone(name)).collect::<Vec<_>>() {
+            let Some(member) = self.members.get_mut(&name) else { continue };
+            let entries = member.stop(self.epoch + now);
+            self.settle(now, &name, entries, true, turn);
+        }
+    }
+
     /// Hands the members of the groups in which anything moved what their group says, until none moves any more.
     fn judge_groups(&mut self, now: Duration, turn: &mut Turn) {
         while let Some(group) = turn.groups.pop_first() {
@@ -292,6 +317,11 @@ impl Reconciler {
         let Some(member) = self.members.get_mut(name) else { return };
         if self.served.get(name) != Some(&member.served()) {
             self.moved.insert(Arc::clone(name));
+        }
+        if member.foreign && !member.machine.is_stopped() {
+            // Somebody has decided: the fleet is to have it, the same or not.
+            member.foreign = false;
+            self.edited = true;
         }
         if kept
             || !entries.is_empty()

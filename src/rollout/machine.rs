@@ -137,6 +137,12 @@ impl Machine {
             && self.record.delivery.is_done()
     }
 
+    /// Whether somebody has to decide before anything moves, because what was known of it is lost.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        matches!(self.record.stage, Stage::Stopped { .. })
+    }
+
     /// Takes one input at `now`, the wall time since the Unix epoch, of which whole milliseconds count.
     pub fn handle(&mut self, now: Duration, input: Input) -> Vec<Entry> {
         self.begin(now);

@@ -18,10 +18,13 @@ use super::stop::{Stop, shutting_down};
 use super::wire::{self, Inbound, Outbound};
 use super::{Config, limits};
 use crate::fleet::{Message, StreamEvent, StreamId};
-use crate::xds::{Assignment, Node, Request, ResourceType, Session, Settings, Variant};
+use crate::xds::{Assignment, Node, Request, RequestBody, ResourceType, Session, Settings, Variant};
 
 /// The response that waits while the one before it is on its way. More room would only hold stale ones.
 pub(super) const ROOM: usize = 1;
+
+/// Requests that wait for a decision: a client asks for a type once, and changes its mind a few times.
+const MAX_HELD: usize = 100;
 
 /// Why most streams end, in the words the fleet is shown.
 const DISCONNECTED: &str = "the client disconnected";
@@ -97,6 +100,10 @@ struct Conversation<'a> {
     group: Arc<str>,
     session: Session,
     names: limits::Names,
+    /// Requests for routes of a client that has others than a guess would send it, until somebody has decided.
+    held: Vec<Request>,
+    /// Whether the fleet was told so.
+    foreign_told: bool,
     /// Whether a type nobody serves has been logged.
     unknown_logged: bool,
 }
@@ -142,6 +149,8 @@ impl<'a> Conversation<'a> {
             group,
             session,
             names: limits::Names::default(),
+            held: Vec::new(),
+            foreign_told: false,
             unknown_logged: false,
         };
         let stream = StreamId(environment.next_stream.fetch_add(1, Ordering::Relaxed));
@@ -214,8 +223,37 @@ impl<'a> Conversation<'a> {
             return Ok(());
         };
         self.names.take(ty, &body)?;
-        self.session.handle_request(self.now(), Request { ty, nonce, error, body });
+        let request = Request { ty, nonce, error, body };
+        if self.holds(&request) {
+            self.held.push(request);
+            if self.held.len() > MAX_HELD {
+                return Err(Status::resource_exhausted("too many requests for routes that are kept as they are"));
+            }
+        } else {
+            self.session.handle_request(self.now(), request);
+        }
         Ok(())
+    }
+
+    /// Whether a request waits until somebody has decided what is right.
+    fn holds(&self, request: &Request) -> bool {
+        if self.held.iter().any(|held| held.ty == request.ty) {
+            return true;
+        }
+        let carries_routes =
+            matches!(request.ty, ResourceType::Listener | ResourceType::Route | ResourceType::VirtualHost);
+        if !carries_routes || !request.nonce.is_empty() {
+            return false;
+        }
+        let Some(world) = self.world.borrow().clone().filter(|world| world.is_guess()) else { return false };
+        let snapshot = world.assign(&self.node).snapshot;
+        let set = snapshot.set(request.ty);
+        match &request.body {
+            RequestBody::Sotw { version, .. } => !version.is_empty() && *version != set.version().to_string(),
+            RequestBody::Delta { initial, .. } => initial
+                .iter()
+                .any(|(name, version)| set.get(name).is_some_and(|resource| resource.version.to_string() != *version)),
+        }
     }
 
     /// Takes what the newest world has for this node. A world that is taken away leaves everything as it is.
@@ -223,6 +261,11 @@ impl<'a> Conversation<'a> {
         let Some(assign) = self.world.borrow_and_update().clone() else { return Ok(()) };
         let Assignment { group, snapshot } = assign.assign(&self.node);
         self.session.handle_snapshot(self.now(), snapshot);
+        if !assign.is_guess() {
+            for request in std::mem::take(&mut self.held) {
+                self.session.handle_request(self.now(), request);
+            }
+        }
         if group != self.group {
             self.group = group;
             presence.tell(self.opened()).await?;
@@ -231,6 +274,10 @@ impl<'a> Conversation<'a> {
     }
 
     async fn report(&mut self, presence: &Presence) -> Result<(), Status> {
+        if !self.held.is_empty() && !self.foreign_told {
+            self.foreign_told = true;
+            presence.tell(StreamEvent::Foreign).await?;
+        }
         while let Some(event) = self.session.poll_event() {
             presence.tell(StreamEvent::Session(event)).await?;
         }

@@ -23,6 +23,7 @@ pub struct World {
     now: Arc<State>,
     /// Newest first.
     earlier: Vec<Arc<State>>,
+    guess: bool,
 }
 
 /// A group of nodes that see a rollout.
@@ -56,7 +57,13 @@ impl World {
     #[must_use]
     pub fn next(&self, spec: &SpecSet, served: &BTreeMap<Arc<str>, Served>) -> Self {
         let earlier = std::iter::once(&self.now).chain(&self.earlier).take(MAX_EARLIER).cloned().collect();
-        Self { now: Arc::new(self.now.next(spec, served)), earlier }
+        Self { now: Arc::new(self.now.next(spec, served)), earlier, guess: false }
+    }
+
+    /// The same, as [`Assign::is_guess`] says.
+    #[must_use]
+    pub fn guess(self, guess: bool) -> Self {
+        Self { guess, ..self }
     }
 
     /// The groups that see `rollout`, as far as nodes of them have been assigned.
@@ -109,6 +116,10 @@ impl Assign for World {
     fn earlier(&self, node: &Node) -> Vec<Arc<Snapshot>> {
         let identity = identity(node);
         self.earlier.iter().map(|state| state.assign(&identity).snapshot).collect()
+    }
+
+    fn is_guess(&self) -> bool {
+        self.guess
     }
 
     fn group(&self, group: &str) -> Option<Arc<Snapshot>> {

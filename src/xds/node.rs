@@ -44,6 +44,12 @@ pub trait Assign: Send + Sync {
     /// comes back names the version it has, and what it has decides what may be taken from it, and when.
     fn earlier(&self, node: &Node) -> Vec<Arc<Snapshot>>;
 
+    /// Whether all this is what a process without memory takes for right: where a client has something else, what it has
+    /// counts until somebody decides.
+    fn is_guess(&self) -> bool {
+        false
+    }
+
     /// What the nodes of `group` should have; `None` of a group that no node was assigned to, here or before.
     fn group(&self, group: &str) -> Option<Arc<Snapshot>>;
 }

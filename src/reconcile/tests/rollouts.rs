@@ -2,6 +2,7 @@
 
 use super::rig::{Rig, document, green};
 use super::*;
+use crate::fleet::{StreamEvent, StreamId};
 use crate::rollout::{Command, Phase, Verb};
 use crate::xds::ResourceType;
 
@@ -197,4 +198,27 @@ fn what_was_rejected_before_says_nothing_of_what_is_wanted_now() {
     rig.tell();
     assert_eq!((rig.status().phase, green(&rig.world, "n1")), (Phase::Progressing, 1_000));
     assert_eq!(rig.status().message, "waiting for 1 of 1 nodes: n1");
+}
+
+#[test]
+fn a_process_without_memory_moves_nothing_that_the_fleet_has_otherwise() {
+    let mut rig = Rig::new(&document("blue", CANARY), 1);
+    rig.edit(&document("green", CANARY));
+    rig.settle_all();
+    rig.disk.records.clear();
+    rig.restart(seconds(1));
+    assert!(rig.world.is_guess());
+    rig.connect(1);
+    rig.fleet.handle(rig.now, StreamId(1), StreamEvent::Foreign);
+    rig.tell();
+    let status = rig.status();
+    assert_eq!((status.phase, rig.world.is_guess()), (Phase::Degraded, true), "{}", status.message);
+    assert!(status.message.contains("the state directory is new"), "{}", status.message);
+    // Another target is another guess; a command is a decision.
+    rig.edit(&document("blue", CANARY));
+    assert_eq!((rig.status().phase, rig.world.is_guess()), (Phase::Degraded, true));
+    rig.command(Verb::Retry).expect("retried");
+    assert!(!rig.world.is_guess());
+    rig.settle_all();
+    assert_eq!((rig.status().phase, green(&rig.world, "n1")), (Phase::Healthy, 0));
 }
