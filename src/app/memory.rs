@@ -122,13 +122,18 @@ fn judge(name: &str, loaded: Loaded, journal: &Journal) -> Result<Found, StoreEr
     }
     match loaded.record.map(serde_json::from_value::<Record>) {
         Some(Ok(record)) => match record.check() {
-            // The version before the damaged one. Where the journal knows of another split since, that one was served.
-            Ok(()) => match doubt.clone().zip(read(journal, name, 1)?.pop()) {
-                Some((doubt, last)) if last.to.weights != record.traffic().split => {
-                    Ok(Found::Lost(doubt, Some(Box::new(last))))
+            Ok(()) => {
+                // The whole journal is read for it, so only where it has something to say.
+                let Some(doubt) = doubt else { return Ok(Found::Record(Box::new(record), None)) };
+                match read(journal, name, 1)?.pop() {
+                    // The version before the damaged one. Where the journal knows of another split since, that one was
+                    // served.
+                    Some(last) if last.to.weights != record.traffic().split => {
+                        Ok(Found::Lost(doubt, Some(Box::new(last))))
+                    }
+                    _ => Ok(Found::Record(Box::new(record), Some(doubt))),
                 }
-                _ => Ok(Found::Record(Box::new(record), doubt)),
-            },
+            }
             Err(error) => lost(name, error.to_string(), journal),
         },
         Some(Err(error)) => lost(name, format!("its record cannot be read: {error}"), journal),
