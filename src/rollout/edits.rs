@@ -109,7 +109,8 @@ impl Machine {
         }
         let window = self.spec.rollback_window as usize;
         let back = back.filter(|back| *back < window)?;
-        Some(format!("was stable {} revisions ago, within rollbackWindow {window}", back + 1))
+        let ago = if back == 0 { "one revision" } else { &format!("{} revisions", back + 1) };
+        Some(format!("was stable {ago} ago, within rollbackWindow {window}"))
     }
 
     /// The file is the split.

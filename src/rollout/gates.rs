@@ -249,7 +249,8 @@ impl Wait<'_> {
                 format!("inconclusive {answered} ({waited}): serin promote {0}, or resume to judge again", record.name)
             }
             (Self::Hook(_), Some(asked @ Asked { answer: Some(_), .. })) => {
-                format!("waiting for {answered} (asked {} times, {waited})", asked.times())
+                let times = if asked.times() == 1 { "once" } else { &format!("{} times", asked.times()) };
+                format!("waiting for {answered} (asked {times}, {waited})")
             }
             _ => match self {
                 Self::Window { until: Some(until), .. } => {

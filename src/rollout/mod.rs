@@ -21,6 +21,7 @@ mod journal;
 pub mod load;
 mod machine;
 mod record;
+mod refusal;
 mod rejection;
 pub mod simulate;
 mod status;
@@ -29,11 +30,12 @@ mod traffic;
 mod words;
 
 pub use ask::{Answer, Ask, Call, Question};
-pub use commands::{Command, Refusal, Verb};
+pub use commands::{Command, Verb};
 pub use delivery::{Evidence, Nack};
 pub use journal::{Actor, Entry, Figures, Standing};
 pub use machine::{Input, Machine};
 pub use record::{Record, RecordError};
+pub use refusal::Refusal;
 pub use status::{ConvergenceStatus, Phase, Status, StepStatus};
 pub use words::span;
 

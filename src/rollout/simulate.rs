@@ -8,12 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::ask::{Answer, Question};
-use super::commands::{Command, Refusal, Verb};
+use super::commands::{Command, Verb};
 use super::delivery::{Evidence, NAMED, Nack, State};
 use super::gates::Wait;
 use super::journal::Entry;
 use super::machine::{Input, Machine, whole_millis};
 use super::record::Stage;
+use super::refusal::Refusal;
 use super::status::Phase;
 use super::words;
 use crate::spec::{Rollout, Split, Strategy, WebhookKind};

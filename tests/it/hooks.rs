@@ -45,7 +45,7 @@ async fn every_type_of_hook_is_asked_at_its_time() {
     desk.tell("a-confirm-rollout", &[no("not before ten\nsecond line"), Reply::ok("")]);
     desk.tell("a-rollback", &[no("")]);
     quiet.edit("green");
-    let words = "waiting for confirm-rollout hook `a-confirm-rollout`: answered 403: not before ten (asked 1 times";
+    let words = "waiting for confirm-rollout hook `a-confirm-rollout`: answered 403: not before ten (asked once";
     let status = quiet.says(words).await;
     assert_eq!((&status["phase"], &status["step"]["index"]), (&json!("Paused"), &json!(0)));
     quiet.healthy("green").await;
