@@ -222,3 +222,22 @@ fn a_process_without_memory_moves_nothing_that_the_fleet_has_otherwise() {
     rig.settle_all();
     assert_eq!((rig.status().phase, green(&rig.world, "n1")), (Phase::Healthy, 0));
 }
+
+#[test]
+fn an_edit_of_one_rollout_keeps_the_record_of_no_other() {
+    let two = format!(
+        "{}---\n{}",
+        document("blue", CANARY),
+        document("blue", CANARY).replace("name: checkout", "name: cart")
+    );
+    let mut rig = Rig::new(&two, 1);
+    let input = Input::Spec(spec(&two.replacen("target: blue", "target: green", 1)));
+    let effects = rig.reconciler.handle(rig.now, input);
+    let saved = effects.iter().filter_map(|effect| match effect {
+        Effect::Save(record) => Some(record.name().to_owned()),
+        _ => None,
+    });
+    assert_eq!(saved.collect::<Vec<_>>(), ["checkout"]);
+    let moved = effects.iter().any(|effect| matches!(effect, Effect::Journal(entries) if entries.len() == 1));
+    assert!(moved, "and writes down its own move alone");
+}
