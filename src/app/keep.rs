@@ -65,6 +65,11 @@ impl Keeper {
                     if count == 0 {
                         return;
                     }
+                    // Questions change nothing.
+                    if batch.iter().all(|message| !matches!(message, Message::Event(..))) {
+                        self.take(&mut batch);
+                        continue;
+                    }
                     rejected = self.take(&mut batch);
                 }
                 Ok(()) = aims.changed() => {

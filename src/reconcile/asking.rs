@@ -17,9 +17,7 @@ impl Reconciler {
         let gone: Vec<_> = member.asked.iter().filter(|decision| !wanted(decision)).cloned().collect();
         for decision in gone {
             member.asked.remove(&decision);
-            self.asked.remove(&decision);
-            self.runs.remove(&decision);
-            turn.after.push(Effect::Withdraw(decision));
+            withdraw(&mut self.asked, &mut self.runs, decision, turn);
         }
         for Ask { decision, question } in asks {
             if !member.asked.insert(Arc::clone(&decision)) {
@@ -88,6 +86,18 @@ impl Reconciler {
         let runs: Vec<_> = asked.iter().filter_map(|decision| self.runs.get(decision)).map(Run::progress).collect();
         (!runs.is_empty()).then(|| runs.join("; "))
     }
+}
+
+/// Nobody wants to know `decision` any more.
+pub(super) fn withdraw(
+    asked: &mut BTreeMap<Arc<str>, Arc<str>>,
+    runs: &mut BTreeMap<Arc<str>, Run>,
+    decision: Arc<str>,
+    turn: &mut Turn,
+) {
+    asked.remove(&decision);
+    runs.remove(&decision);
+    turn.after.push(Effect::Withdraw(decision));
 }
 
 /// Those of the templates that there are. The check across files lets none be missing.

@@ -76,6 +76,11 @@ impl Member {
         entries
     }
 
+    /// Whether [`Self::served`] is `served`.
+    pub(super) fn asks_for(&self, served: &Served) -> bool {
+        served.traffic == *self.machine.traffic() && served.ahead.as_ref() == self.machine.ahead()
+    }
+
     pub(super) fn served(&self) -> Served {
         Served { traffic: self.machine.traffic().clone(), ahead: self.machine.ahead().cloned() }
     }

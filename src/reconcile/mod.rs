@@ -126,9 +126,7 @@ impl Reconciler {
     pub fn after(epoch: Duration, past: &[SpecSet], found: BTreeMap<Arc<str>, Found>) -> Self {
         let fresh = found.is_empty();
         let served = |rollout: &Rollout| match found.get(&rollout.name) {
-            Some(Found::Record(record, _)) => {
-                Served { traffic: record.traffic().clone(), ahead: record.ahead().cloned() }
-            }
+            Some(Found::Record(record, _)) => record.served(),
             _ => Served::from(crate::spec::Traffic::of(rollout::split(rollout))),
         };
         let world = past.iter().fold(World::default(), |world, spec| {
@@ -198,8 +196,7 @@ impl Reconciler {
                 (Some(rollout), None) => {
                     let found = self.found.remove(&name);
                     if let Some(Found::Record(record, _)) = &found {
-                        let (traffic, ahead) = (record.traffic().clone(), record.ahead().cloned());
-                        self.served.insert(Arc::clone(&name), Served { traffic, ahead });
+                        self.served.insert(Arc::clone(&name), record.served());
                     }
                     let (machine, entries) = member::begin(self.epoch + now, rollout, found);
                     let guessed = self.fresh && self.number == 0;
@@ -252,9 +249,7 @@ impl Reconciler {
         turn.groups.extend(member.spec.group.clone());
         self.due.remove(&(member.due, Arc::clone(&name)));
         for decision in member.asked {
-            self.asked.remove(&decision);
-            self.runs.remove(&decision);
-            turn.after.push(Effect::Withdraw(decision));
+            asking::withdraw(&mut self.asked, &mut self.runs, decision, turn);
         }
         self.found.insert(name, Found::Record(Box::new(member.machine.record()), None));
     }
@@ -315,7 +310,7 @@ impl Reconciler {
     /// that must be `kept` or would be too old.
     fn settle(&mut self, now: Duration, name: &Arc<str>, entries: Vec<Entry>, kept: bool, turn: &mut Turn) {
         let Some(member) = self.members.get_mut(name) else { return };
-        if self.served.get(name) != Some(&member.served()) {
+        if self.served.get(name).is_none_or(|served| !member.asks_for(served)) {
             self.moved.insert(Arc::clone(name));
         }
         if member.foreign && !member.machine.is_stopped() {

@@ -14,7 +14,7 @@ use super::ask::Gates;
 use super::delivery::Delivery;
 use super::journal::Actor;
 use super::traffic;
-use crate::spec::{TOTAL_WEIGHT, Traffic};
+use crate::spec::{Served, TOTAL_WEIGHT, Traffic};
 
 /// The layout written today. A record of another layout is not guessed at.
 const SCHEMA: u32 = 1;
@@ -177,10 +177,10 @@ impl Record {
         &self.traffic
     }
 
-    /// What canary nodes were served while they were ahead.
+    /// The same, with what canary nodes were served while they were ahead.
     #[must_use]
-    pub fn ahead(&self) -> Option<&Traffic> {
-        self.ahead.as_ref()
+    pub fn served(&self) -> Served {
+        Served { traffic: self.traffic.clone(), ahead: self.ahead.clone() }
     }
 
     /// Whether it can be gone on with.
