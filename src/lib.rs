@@ -1,6 +1,6 @@
 //! serin: an Envoy control plane for progressive delivery.
 //!
-//! The layers, from the ground up: [`spec`] and [`xds`] (two halves that never meet), [`rollout`], [`analysis`],
+//! The layers, from the ground up: [`spec`] and [`xds`] (two halves that never meet), [`telemetry`], [`rollout`], [`analysis`],
 //! [`translate`], [`fleet`] and [`reconcile`] are pure; [`source`], [`store`], [`provider`], [`server`] and [`admin`] do
 //! the I/O; [`app`] wires them and [`cli`] is what people type. The `architecture` test holds who may import whom.
 
@@ -16,5 +16,6 @@ pub mod server;
 pub mod source;
 pub mod spec;
 pub mod store;
+pub mod telemetry;
 pub mod translate;
 pub mod xds;

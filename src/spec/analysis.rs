@@ -85,3 +85,34 @@ pub enum Provider {
         timeout: Duration,
     },
 }
+
+/// `test`: the new version against the stable one, by what Envoy measures of both; see [`crate::analysis`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum Test {
+    /// `errorRatio`: failed requests.
+    ErrorRatio(Limits),
+    /// `latency`: requests slower than the edges nearest to these quantiles of the stable version, and than the SLO.
+    Latency {
+        /// Each above 0 and below 1, rising; one or more.
+        quantiles: Vec<f64>,
+        /// Latency that is to be kept.
+        slo: Option<Duration>,
+        /// How sure, and of what.
+        limits: Limits,
+    },
+}
+
+/// How sure a test must be, and of what.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Limits {
+    /// `alpha`: the share of good rollouts that may fail; above 0, below 1.
+    pub alpha: f64,
+    /// `beta`: the share of bad rollouts that may pass; above 0, below 1.
+    pub beta: f64,
+    /// `allowedIncrease`: up to this ratio of the new version's rate to the stable one's nothing is wrong; at least 1.
+    pub allowed_increase: f64,
+    /// `pass.maxIncrease`: it passes when the ratio is surely below this; above `allowed_increase`.
+    pub max_increase: f64,
+    /// `pass.maxRate`: it passes too when the new version's own rate is surely below this; above 0, below 1.
+    pub max_rate: Option<f64>,
+}

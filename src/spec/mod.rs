@@ -30,7 +30,7 @@ mod window;
 pub mod yaml;
 
 pub use admit::{Admission, Admitted, Files, admit, check_files};
-pub use analysis::{AnalysisTemplate, Metric, Provider, ThresholdRange};
+pub use analysis::{AnalysisTemplate, Limits, Metric, Provider, Test, ThresholdRange};
 pub use check::Options;
 pub use diagnostic::{Diagnostic, Reporter, Severity};
 pub use document::parse_file;
@@ -39,8 +39,8 @@ pub use model::{
     Resource, ResourceKind, Role, Rollout, SpecSet, Version,
 };
 pub use strategy::{
-    Affinity, BlueGreen, Canary, Convergence, HeaderMatch, HeaderRoute, MirrorRoute, OnNack, OnTimeout, Quorum, Served,
-    Split, Step, Strategy, StringMatch, TOTAL_WEIGHT, Traffic,
+    Affinity, BackgroundAnalysis, BlueGreen, Canary, CapacityGate, Convergence, HeaderMatch, HeaderRoute, MirrorRoute,
+    OnNack, OnTimeout, Quorum, Served, Split, Step, Strategy, StringMatch, TOTAL_WEIGHT, Traffic,
 };
 pub use webhook::{Webhook, WebhookKind};
 pub use window::{PromotionWindow, WindowKind, WindowVerdict, verdict};

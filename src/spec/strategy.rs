@@ -194,6 +194,32 @@ pub enum OnNack {
     Pause,
 }
 
+/// `capacityGate`: a version gets no more than its endpoints can carry.
+///
+/// In flight after the change, times `peak_factor`, is the offered load in erlangs; healthy endpoints times
+/// `concurrency_per_endpoint` are the slots. The gate is open while the probability that a request has to wait
+/// (Erlang C) and the utilisation are within their limits.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct CapacityGate {
+    /// Requests that one endpoint handles at a time at full speed; at least 1.
+    pub concurrency_per_endpoint: u32,
+    /// Above 0, up to 1.
+    pub max_wait_probability: f64,
+    /// Above 0, up to 1.
+    pub max_utilization: f64,
+    /// How much more than now the peak is; at least 1.
+    pub peak_factor: f64,
+}
+
+/// `canary.analysis`: judged all the way, beside the steps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BackgroundAnalysis {
+    /// Names of templates, one or more.
+    pub templates: Vec<Arc<str>>,
+    /// It begins with this step, from 1; 0 is the same as 1.
+    pub starting_step: usize,
+}
+
 impl Default for Convergence {
     fn default() -> Self {
         Self {
