@@ -7,7 +7,19 @@
 //! A measurement is good, bad, or an error: no measurement is inconclusive by `thresholdRange`, so `inconclusiveLimit`
 //! limits nothing here.
 
+mod book;
+mod counts;
+mod edges;
+mod evidence;
+mod figures;
+mod forecast;
+mod latency;
 mod metric;
+mod pace;
+mod split;
+mod telling;
+mod totals;
+mod trial;
 mod words;
 
 use std::sync::Arc;
@@ -15,6 +27,11 @@ use std::time::Duration;
 
 use crate::spec::{AnalysisTemplate, Metric};
 use metric::{Outcome, Watched};
+
+pub use book::{Book, Names, State};
+pub use counts::{CountsFile, Judged, Judgement, judge};
+pub use split::SampleRatio;
+pub use totals::{Totals, Traffic};
 
 /// The run of all metrics of some templates, from a start to a verdict.
 ///

@@ -5,6 +5,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::model::Origin;
 
 /// One document.
@@ -87,7 +89,7 @@ pub enum Provider {
 }
 
 /// `test`: the new version against the stable one, by what Envoy measures of both; see [`crate::analysis`].
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Test {
     /// `errorRatio`: failed requests.
     ErrorRatio(Limits),
@@ -103,7 +105,7 @@ pub enum Test {
 }
 
 /// How sure a test must be, and of what.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Limits {
     /// `alpha`: the share of good rollouts that may fail; above 0, below 1.
     pub alpha: f64,
