@@ -1,4 +1,4 @@
-//! Build-time products: the slim discovery messages and services of `proto/`, and the descriptor set of the whole
+//! Build-time products: the slim messages and services of `proto/`, and the descriptor set of the whole
 //! Envoy API: what the `envoy-types` package ships, without the comments it carries, and the messages of `proto/extra`.
 
 #![expect(clippy::disallowed_methods, reason = "cargo speaks to a build script through its environment")]
@@ -12,7 +12,23 @@ use prost_types::FileDescriptorSet;
 use protox::Compiler;
 use protox::file::{ChainFileResolver, DescriptorSetFileResolver, IncludeFileResolver};
 
-const PROTOS: [&str; 5] = ["discovery.proto", "cluster.proto", "endpoint.proto", "listener.proto", "route.proto"];
+const PROTOS: [&str; 7] = [
+    "discovery.proto",
+    "cluster.proto",
+    "endpoint.proto",
+    "listener.proto",
+    "route.proto",
+    "load_stats.proto",
+    "metrics.proto",
+];
+
+/// Messages whose `bytes` are slices of what was received.
+const SLICED: [&str; 4] = [
+    ".google.protobuf.Any",
+    ".envoy.service.load_stats.v3",
+    ".envoy.service.metrics.v3",
+    ".io.prometheus.client",
+];
 
 /// What Envoy reads only inside an `Any`: nothing in its API imports it, so it is not in the set of `envoy-types`.
 const EXTRA: [&str; 3] = ["udpa/type/v1/extra.proto", "xds/type/v3/extra.proto", "xds/type/matcher/v3/extra.proto"];
@@ -23,9 +39,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=Cargo.lock");
 
     let discovery = protox::compile(PROTOS, ["proto"])?;
-    tonic_prost_build::configure()
+    SLICED
+        .into_iter()
+        .fold(tonic_prost_build::configure(), tonic_prost_build::Builder::bytes)
         .build_client(true)
-        .bytes(".google.protobuf.Any")
+        .extern_path(".google.protobuf.Duration", "::prost_types::Duration")
         .extern_path(".google.protobuf.Struct", "::prost_types::Struct")
         .extern_path(".google.protobuf.Value", "::prost_types::Value")
         .extern_path(".google.protobuf.ListValue", "::prost_types::ListValue")

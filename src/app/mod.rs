@@ -4,7 +4,8 @@
 //!
 //! ```text
 //! source --Reading--> load --SpecSet--> reconcile --World--> server (streams)
-//!                       |                                      |
+//!                       |                           ^                | |
+//!                       |                           +-- measurements + |
 //!                       +--Report--> admin <--questions-- fleet <--events
 //! ```
 //!
@@ -44,6 +45,7 @@ use crate::server;
 use crate::source::{self, Source};
 use crate::spec::{Options, SpecSet};
 use crate::store::StateDir;
+use crate::telemetry;
 use crate::xds::{Assign, Node, ResourceType};
 use load::{Loaded, Loader};
 use steer::{Inputs, Steer};
@@ -59,6 +61,10 @@ const FLEET_QUEUE: usize = 4_096;
 
 /// Questions and commands of people: more at once than these wait.
 const QUESTIONS: usize = 64;
+
+/// Reports of proxies on their way to the reconciler: those of a thousand that report at once. Past that the streams
+/// wait, and the proxies with them, which go on counting.
+const REPORTS: usize = 1_024;
 
 /// How long streams have to end, longer than the server itself allows them.
 const STREAM_GRACE: Duration = Duration::from_secs(8);
@@ -92,6 +98,8 @@ pub struct Settings {
     pub insecure_plaintext: bool,
     /// [`crate::xds::Settings::ordered`] of every session.
     pub ordered: bool,
+    /// How often proxies report their load.
+    pub load_report_interval: Duration,
 }
 
 /// A control plane, not yet bound to its addresses.
@@ -108,6 +116,8 @@ pub struct Bound {
     fleet: mpsc::Receiver<fleet::Message>,
     questions: mpsc::Sender<fleet::Message>,
     world: watch::Sender<World>,
+    measured: mpsc::Receiver<telemetry::Report>,
+    counted: watch::Sender<Arc<BTreeSet<Arc<str>>>>,
     reload: Arc<Notify>,
     clock: Clock,
 }
@@ -135,6 +145,8 @@ impl App {
 
         let (world, worlds) = watch::channel(None);
         let (questions, fleet) = mpsc::channel(FLEET_QUEUE);
+        let (reports, measured) = mpsc::channel(REPORTS);
+        let (counted, to_count) = watch::channel(Arc::default());
         let now = move || clock.now();
         let xds = server::bind(server::Config {
             listen: xds,
@@ -143,6 +155,10 @@ impl App {
             ordered: settings.ordered,
             world: worlds,
             fleet: questions.clone(),
+            reports,
+            counted: to_count,
+            load_report_interval: settings.load_report_interval,
+            bootstrap_clusters: Arc::new(bootstrap_clusters.clone()),
             clock: Arc::new(now),
         })
         .await?;
@@ -162,6 +178,8 @@ impl App {
             fleet,
             questions,
             world,
+            measured,
+            counted,
             reload: Arc::default(),
             clock,
         })
@@ -192,7 +210,21 @@ impl Bound {
     /// # Errors
     /// When any task ends before that.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
-        let Self { xds, admin, source, loader, state, fleet, questions, world, reload, clock, .. } = self;
+        let Self {
+            xds,
+            admin,
+            source,
+            loader,
+            state,
+            fleet,
+            questions,
+            world,
+            measured,
+            counted,
+            reload,
+            clock,
+            admin_addr: _,
+        } = self;
         let (readings, read) = watch::channel(None);
         let (specs, loaded) = watch::channel(None);
         let (reports, report) = watch::channel(Arc::new(loader.report().clone()));
@@ -219,8 +251,8 @@ impl Bound {
         let past = [loader.restored(&state.load_before_last_good()?), loader.spec()];
         let reconciler = Reconciler::after(clock.epoch(), &past, found);
         let asking = asking::Asking::new(Client::new()?);
-        let steer = Steer { reconciler, memory, world, aim, clock, asking, retry: None };
-        let inputs = Inputs { specs: loaded, standings: standing, messages };
+        let steer = Steer { reconciler, memory, counted, world, aim, clock, asking, retry: None };
+        let inputs = Inputs { specs: loaded, standings: standing, messages, measured };
 
         let (mut doors, mut rooms) = (Tasks::new(), Tasks::new());
         doors.spawn("xds", xds.serve(doors.stopped()));

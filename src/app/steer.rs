@@ -1,5 +1,6 @@
 //! The task that owns the reconciler: what happens goes in, what it answers is carried out, in order.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use super::{Clock, World};
 use crate::fleet::Standing;
 use crate::reconcile::{Effect, Input, Message, Publication, Reconciler};
 use crate::spec::SpecSet;
+use crate::telemetry::Report;
 
 /// How soon what could not be written is tried again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -21,12 +23,14 @@ pub(super) struct Inputs {
     pub(super) specs: watch::Receiver<Option<Arc<SpecSet>>>,
     pub(super) standings: watch::Receiver<Arc<Standing>>,
     pub(super) messages: mpsc::Receiver<Message>,
+    pub(super) measured: mpsc::Receiver<Report>,
 }
 
 /// The reconciler with its hands.
 pub(super) struct Steer {
     pub(super) reconciler: Reconciler,
     pub(super) memory: Memory,
+    pub(super) counted: watch::Sender<Arc<BTreeSet<Arc<str>>>>,
     pub(super) world: watch::Sender<World>,
     pub(super) aim: watch::Sender<Aim>,
     pub(super) clock: Clock,
@@ -54,6 +58,7 @@ impl Steer {
                     Input::Standing(Arc::clone(&inputs.standings.borrow_and_update()))
                 }
                 Some(message) = inputs.messages.recv() => Input::Message(message),
+                Some(report) = inputs.measured.recv() => Input::Telemetry(report),
                 answer = self.asking.next() => answer,
                 () = tokio::time::sleep(pause.unwrap_or_default()), if pause.is_some() => Input::Tick,
             };
@@ -90,7 +95,12 @@ impl Steer {
         }
     }
 
-    fn publish(&self, Publication { number, world }: Publication) {
+    fn publish(&self, Publication { number, world, counted }: Publication) {
+        self.counted.send_if_modified(|before| {
+            let news = !Arc::ptr_eq(before, &counted);
+            *before = counted;
+            news
+        });
         self.world.send_replace(Some(world.clone()));
         self.aim.send_replace(Some((number, world)));
     }

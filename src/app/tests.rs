@@ -49,6 +49,7 @@ fn settings(house: &Path) -> Settings {
         poll_interval: Duration::from_secs(1),
         insecure_plaintext: false,
         ordered: true,
+        load_report_interval: Duration::from_secs(5),
     }
 }
 

@@ -9,6 +9,7 @@ mod check;
 mod client;
 mod files;
 mod fleet;
+mod interval;
 mod logging;
 mod node;
 mod output;

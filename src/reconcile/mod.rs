@@ -7,9 +7,11 @@
 //! a step and never skips one.
 
 mod asking;
+mod edits;
 mod evidence;
 mod member;
 mod message;
+mod telemetry;
 #[cfg(test)]
 mod tests;
 
@@ -21,7 +23,9 @@ use crate::analysis::{Measurement, Run};
 use crate::fleet::Standing;
 use crate::rollout::{self, Answer, Call, Entry, Record};
 use crate::spec::{Rollout, Served, SpecSet, Webhook};
+use crate::telemetry::{Meter, Report};
 use crate::translate::World;
+use edits::touched;
 use member::Member;
 
 pub use message::{Message, Reply};
@@ -44,6 +48,8 @@ pub enum Input {
     Answer(Arc<str>, Answer),
     /// What [`Effect::Measure`] gave, by its decision and the measurement's id; or why nothing.
     Measured(Arc<str>, usize, Result<f64, String>),
+    /// What a proxy measured.
+    Telemetry(Report),
     /// [`Reconciler::next_deadline`] has come.
     Tick,
     /// The process is about to end: what has been waited is to be kept.
@@ -74,6 +80,8 @@ pub struct Publication {
     pub number: u64,
     /// What to serve.
     pub world: Arc<World>,
+    /// The clusters of which proxies are to report what they measure, from before they get the world.
+    pub counted: Arc<BTreeSet<Arc<str>>>,
 }
 
 /// What an earlier process left of a rollout.
@@ -116,6 +124,10 @@ pub struct Reconciler {
     asked: BTreeMap<Arc<str>, Arc<str>>,
     /// The measurements behind those decisions that are verdicts.
     runs: BTreeMap<Arc<str>, Run>,
+    /// What proxies measure of `counted`.
+    meter: Meter,
+    /// The clusters of all versions.
+    counted: Arc<BTreeSet<Arc<str>>>,
 }
 
 impl Reconciler {
@@ -164,6 +176,7 @@ impl Reconciler {
             Input::Message(message) => self.take_message(now, message, &mut turn),
             Input::Answer(decision, answer) => self.take_answer(now, decision, answer, &mut turn),
             Input::Measured(decision, id, value) => self.take_measured(now, decision, id, value, &mut turn),
+            Input::Telemetry(report) => self.take_report(now, report, &mut turn),
         }
         self.advance_runs(now, &mut turn);
         self.judge_groups(now, &mut turn);
@@ -207,6 +220,7 @@ impl Reconciler {
             };
             self.settle(now, &name, entries, false, turn);
         }
+        self.count_versions();
         self.edited = true;
     }
 
@@ -237,7 +251,11 @@ impl Reconciler {
         let guess = first || self.members.values().any(|member| member.foreign);
         self.world = Arc::new(self.world.next(spec, &self.served).guess(guess));
         self.number += 1;
-        Some(Publication { number: self.number, world: Arc::clone(&self.world) })
+        Some(Publication {
+            number: self.number,
+            world: Arc::clone(&self.world),
+            counted: Arc::clone(&self.counted),
+        })
     }
 
     /// Lets go of a rollout that no file names any more.
@@ -372,24 +390,4 @@ impl Turn {
     fn answer<T: Send + 'static>(&mut self, reply: Reply<T>, answer: T) {
         self.after.push(Effect::Answer(Box::new(move || reply(answer))));
     }
-}
-
-/// The rollouts of the files that have changed since `before`, by name: each as it is now, `None` if no file names it any
-/// more. `None` if no file has changed.
-fn touched<'a>(before: Option<&SpecSet>, now: &'a SpecSet) -> Option<BTreeMap<Arc<str>, Option<&'a Arc<Rollout>>>> {
-    let nothing = SpecSet::default();
-    let changes: Vec<_> = now.changes_from(before.unwrap_or(&nothing)).collect();
-    let files = changes.iter().flat_map(|change| change.was.into_iter().chain(change.is));
-    let names = files.flat_map(|file| &file.rollouts).map(|rollout| (Arc::clone(&rollout.name), None));
-    let mut touched: BTreeMap<_, Option<_>> = names.collect();
-    if touched.is_empty() {
-        return (before.is_none() || !changes.is_empty()).then_some(touched);
-    }
-    // Of two with one name the first counts, as in `World`, wherever it stands.
-    for rollout in now.files.values().flat_map(|file| &file.rollouts) {
-        if let Some(first) = touched.get_mut(&rollout.name) {
-            first.get_or_insert(rollout);
-        }
-    }
-    Some(touched)
 }

@@ -20,7 +20,7 @@ use super::discovery::Discovery;
 use super::status::ClientStatus;
 use super::stop::Stop;
 use super::stream::Environment;
-use super::{Config, discovery, health, limits, status};
+use super::{Config, discovery, health, limits, status, telemetry};
 
 /// The whole Envoy API: whoever describes our services can also read the resources in their `Any`s.
 static ENVOY: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/envoy.bin"));
@@ -74,8 +74,9 @@ impl Bound {
 
         let mut routes = Routes::builder();
         ClientStatus { fleet: config.fleet.clone(), stop: stop.clone() }.register(&mut routes);
-        Discovery(Arc::new(Environment { config, stop: stop.clone(), next_stream: AtomicU64::new(0) }))
-            .register(&mut routes);
+        let environment = Arc::new(Environment { config, stop: stop.clone(), next_stream: AtomicU64::new(0) });
+        telemetry::register(&environment, &mut routes);
+        Discovery(environment).register(&mut routes);
         routes.add_service(health).add_service(reflection().build_v1()?).add_service(reflection().build_v1alpha()?);
 
         let server = Server::builder()
@@ -130,5 +131,5 @@ fn reflection() -> tonic_reflection::server::Builder<'static> {
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET);
-    discovery::NAMES.into_iter().chain(own).fold(builder, tonic_reflection::server::Builder::with_service_name)
+    discovery::NAMES.into_iter().chain(telemetry::NAMES).chain(own).fold(builder, tonic_reflection::server::Builder::with_service_name)
 }

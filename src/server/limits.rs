@@ -15,6 +15,10 @@ use crate::xds::{RequestBody, ResourceType};
 /// lists every resource it holds, and one over the limit would lock it out for ever.
 pub(super) const REQUEST_BYTES: usize = 32 << 20;
 
+/// Largest message of the metrics service or load report: an Envoy with 10,000 clusters that are all in use sends 9 MB
+/// of the statistics that `serin bootstrap` asks for.
+pub(super) const MEASUREMENT_BYTES: usize = 16 << 20;
+
 /// Largest node, its extensions (which are never decoded) not counted. It is kept for as long as the stream lives.
 const NODE_BYTES: usize = 64 << 10;
 

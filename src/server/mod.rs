@@ -1,4 +1,5 @@
-//! The gRPC doors: ADS (SotW and delta), the discovery services per type, client status, health, reflection.
+//! The gRPC doors: ADS (SotW and delta), the discovery services per type, load reports, metrics, client status, health,
+//! reflection.
 //!
 //! This layer moves bytes and decides nothing: what a proxy is sent is decided by its [`crate::xds::Session`], what is
 //! known of it by the one task that owns [`crate::fleet::Fleet`]. [`bind`] takes the address, [`Bound::serve`] runs
@@ -15,10 +16,12 @@ mod report;
 mod status;
 mod stop;
 mod stream;
+mod telemetry;
 #[cfg(test)]
 mod tests;
 mod wire;
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +30,7 @@ use tokio::sync::{mpsc, watch};
 
 pub use bind::{Bound, Error, bind};
 
+use crate::telemetry::Report;
 use crate::{fleet, xds};
 
 /// The slim discovery messages and services, generated from `proto/`.
@@ -62,6 +66,14 @@ pub struct Config {
     pub world: World,
     /// To the one task that owns the fleet. A full queue slows the streams down, it never loses an event.
     pub fleet: mpsc::Sender<fleet::Message>,
+    /// To the one task that owns what was measured. A full queue slows the proxies down that report.
+    pub reports: mpsc::Sender<Report>,
+    /// The clusters of which anybody wants to know.
+    pub counted: watch::Receiver<Arc<BTreeSet<Arc<str>>>>,
+    /// How often load is to be reported.
+    pub load_report_interval: Duration,
+    /// Clusters that are in nothing that is served, because the proxies' bootstrap defines them.
+    pub bootstrap_clusters: Arc<BTreeSet<String>>,
     /// The time.
     pub clock: Clock,
 }

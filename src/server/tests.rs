@@ -181,6 +181,10 @@ fn config(world: super::World, fleet: mpsc::Sender<Message>) -> Config {
         ordered: true,
         world,
         fleet,
+        reports: mpsc::channel(1).0,
+        counted: watch::channel(Arc::default()).1,
+        load_report_interval: Duration::from_secs(5),
+        bootstrap_clusters: Arc::default(),
         clock: Arc::new(|| Duration::ZERO),
     }
 }
@@ -518,6 +522,8 @@ async fn reflection_lists_what_is_served_and_describes_what_is_sent() {
             "envoy.service.discovery.v3.AggregatedDiscoveryService",
             "envoy.service.endpoint.v3.EndpointDiscoveryService",
             "envoy.service.listener.v3.ListenerDiscoveryService",
+            "envoy.service.load_stats.v3.LoadReportingService",
+            "envoy.service.metrics.v3.MetricsService",
             "envoy.service.route.v3.RouteDiscoveryService",
             "envoy.service.status.v3.ClientStatusDiscoveryService",
             "grpc.health.v1.Health",

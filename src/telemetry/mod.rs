@@ -3,12 +3,25 @@
 //! A proxy reports in two ways. Load reports count attempts, also those that a retry hides, per endpoint; the metrics
 //! service has what load reports are blind to: latency, requests in flight, healthy endpoints, and requests that found
 //! no endpoint at all. [`Report`] is one message of either, as the doors decode it; [`Sample`] is what one proxy
-//! measured of one cluster in one interval, each request in it once.
+//! measured of one cluster in one interval, each request in it once. [`Meter`] makes the one of the other.
 
-use std::collections::BTreeMap;
+mod bases;
+mod gauges;
+mod histogram;
+mod meter;
+mod node;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+pub use bases::{Base, Bases, NodeBases};
+pub use gauges::{Live, Reporter};
+pub use meter::Meter;
 
 /// Requests, and those of them that failed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,12 +53,24 @@ pub struct Report {
 /// What a report says.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Body {
-    /// A flush of the metrics service, by cluster.
-    Metrics(BTreeMap<Arc<str>, Metrics>),
+    /// A flush of the metrics service.
+    Metrics(Flush),
     /// A load report, by cluster.
     Load(BTreeMap<Arc<str>, Load>),
     /// Its stream of load reports has ended: until it has another, errors are counted from the metrics service.
     LoadEnded,
+}
+
+/// All that the metrics service says at one time.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Flush {
+    /// How long the proxy has been running, in whole seconds (`server.uptime`).
+    pub uptime: Option<Duration>,
+    /// The clusters that were looked for: one of them that is not among `clusters` has counted nothing yet. That is
+    /// believed only of a proxy that says its uptime in one message after the other, so that none is a part of a flush.
+    pub counted: Arc<BTreeSet<Arc<str>>>,
+    /// By cluster.
+    pub clusters: BTreeMap<Arc<str>, Metrics>,
 }
 
 /// What the metrics service says of one cluster; what it does not say is `None`. Counters count from the start of the

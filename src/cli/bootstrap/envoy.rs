@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::super::address::Host;
-use super::BootstrapArgs;
+use super::{BootstrapArgs, latency};
 
 /// The static cluster that leads to the control plane.
 const XDS_CLUSTER: &str = "xds";
@@ -12,19 +12,13 @@ const XDS_CLUSTER: &str = "xds";
 /// because the deadlines of serin's sessions are set against it.
 const INITIAL_FETCH_TIMEOUT: &str = "15s";
 
-/// Upper edges of the latency histogram in milliseconds: each 1.25 to 2 times the one before, where Envoy's own
-/// (..., 25, 50, 100, 250, ...) are too coarse to tell two versions apart.
-const LATENCY_BUCKETS_MS: [u32; 32] = [
-    1, 2, 3, 4, 5, 7, 10, 15, 20, 25, 30, 40, 50, 70, 100, 150, 200, 250, 300, 400, 500, 700, 1_000, 1_500, 2_000,
-    3_000, 5_000, 7_000, 10_000, 15_000, 30_000, 60_000,
+/// The statistics by which versions are compared, beside load reports, and those that say what a version can carry.
+/// Answers that a retry hid count apart. Envoy ends a cluster's name at the first dot: a cluster with a dot in its name
+/// needs `alt_stat_name` to be counted.
+const VERDICT_STATS: [&str; 2] = [
+    r"cluster\.[^.]+\.(retry\.)?upstream_rq_(5xx|completed)",
+    r"cluster\.[^.]+\.(upstream_rq_(time|active)|upstream_cx_none_healthy|membership_(healthy|total))",
 ];
-
-/// The statistics of a cluster by which versions are compared, failed attempts behind a retry included. Envoy ends a
-/// cluster's name at the first dot: a cluster with a dot in its name needs `alt_stat_name` to be counted.
-const VERDICT_STATS: &str = concat!(
-    r"cluster\.[^.]+\.(retry\.)?(upstream_rq_(2xx|4xx|5xx|503|completed|timeout|per_try_timeout|time|total|",
-    "pending_overflow|cancelled)|upstream_cx_connect_fail|upstream_cx_none_healthy|membership_healthy|membership_total)",
-);
 
 /// What people ask Envoy's admin page when the control plane is in question.
 const SUBSCRIPTION_STATS: [&str; 3] = [
@@ -50,11 +44,17 @@ pub(super) fn bootstrap(args: &BootstrapArgs, api_type: &str) -> Value {
             "lds_config": from_ads(),
         },
         "static_resources": {"clusters": [xds_cluster(args)]},
-        "stats_config": stats_config(),
+        "stats_config": stats_config(&args.slo),
     });
-    if args.telemetry {
-        bootstrap["stats_flush_interval"] = json!("5s");
+    if !args.no_telemetry {
+        bootstrap["stats_flush_interval"] = json!(format!("{}s", args.telemetry_interval.as_secs_f64()));
         bootstrap["stats_sinks"] = json!([metrics_service()]);
+        // Which clusters, and how often, the control plane says.
+        bootstrap["cluster_manager"] = json!({"load_stats_config": {
+            "api_type": "GRPC",
+            "transport_api_version": "V3",
+            "grpc_services": [control_plane()],
+        }});
     }
     bootstrap
 }
@@ -111,18 +111,18 @@ fn xds_cluster(args: &BootstrapArgs) -> Value {
 }
 
 /// Everything not listed is never allocated: with many clusters this is most of Envoy's statistics.
-fn stats_config() -> Value {
+fn stats_config(slos: &[u64]) -> Value {
     let prefixes = ["control_plane.", "cluster_manager.", "listener_manager.", "server.", "runtime."];
     let patterns: Vec<Value> = prefixes
         .into_iter()
         .map(|prefix| json!({"prefix": prefix}))
-        .chain(std::iter::once(VERDICT_STATS).chain(SUBSCRIPTION_STATS).map(safe_regex))
+        .chain(VERDICT_STATS.into_iter().chain(SUBSCRIPTION_STATS).map(safe_regex))
         .collect();
     json!({
         "use_all_default_tags": true,
         "histogram_bucket_settings": [{
             "match": {"suffix": ".upstream_rq_time"},
-            "buckets": LATENCY_BUCKETS_MS,
+            "buckets": latency::edges(slos),
         }],
         "stats_matcher": {"inclusion_list": {"patterns": patterns}},
     })

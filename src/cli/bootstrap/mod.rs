@@ -4,24 +4,26 @@
 
 mod envoy;
 mod grpc;
+mod latency;
 #[cfg(test)]
 mod tests;
 
 use std::io::Write;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value};
 
-use super::Outcome;
 use super::address::HostPort;
 use super::node::NodeArgs;
 use super::output::{Format, write_document};
+use super::{Outcome, interval};
 
 const EXAMPLES: &str = "\
 Examples:
   serin bootstrap --id edge-1 --cluster edge > envoy.yaml && envoy -c envoy.yaml
   serin bootstrap --id edge-2 --cluster edge --mode sotw --admin-port 9902
-  serin bootstrap --id edge-3 --cluster edge --xds serin.internal:18000
+  serin bootstrap --id edge-3 --cluster edge --xds serin.internal:18000 --slo 250ms
   serin bootstrap --id shop-1 --cluster shop --mode grpc > xds.json
 
 A second Envoy on one machine needs an admin port of its own, and another base id: \
@@ -51,10 +53,20 @@ pub(super) struct BootstrapArgs {
     admin_port: u16,
     #[command(flatten)]
     node: NodeArgs,
-    /// Let Envoy stream its counters and histograms to the control plane. Off by default: this serin does not take
-    /// them yet, and Envoy would log a failed stream every few seconds
+    /// Keep Envoy from telling the control plane what it measures: no analysis, no capacity gate
     #[arg(long)]
+    no_telemetry: bool,
+    /// As without it
+    #[arg(long, hide = true, conflicts_with = "no_telemetry")]
     telemetry: bool,
+    /// How often Envoy sends its counters and histograms, 100ms to 30s. (How often it reports its load: `serin serve
+    /// --load-report-interval`)
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = interval::of_reports)]
+    telemetry_interval: Duration,
+    /// A latency that matters: histograms get a bucket that ends just there, and narrow ones around it; repeatable.
+    /// Whole milliseconds in two digits (120ms, not 125ms): Envoy keeps no more
+    #[arg(long, value_name = "DURATION", value_parser = latency::slo)]
+    slo: Vec<u64>,
 }
 
 /// Which protocol, and with it which file.

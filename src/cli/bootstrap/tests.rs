@@ -96,9 +96,35 @@ fn a_name_is_resolved_and_an_address_is_not() {
 }
 
 #[test]
-fn nothing_is_sent_to_the_control_plane_unasked() {
-    assert!(args("--id a --cluster b").document().get("stats_sinks").is_none());
-    assert!(args("--id a --cluster b --telemetry").document().get("stats_sinks").is_some());
+fn what_envoy_measures_is_sent_unless_it_must_not() {
+    for line in ["", "--telemetry", "--telemetry-interval 5s"] {
+        let document = args(&format!("--id a --cluster b {line}")).document();
+        assert_eq!(document["stats_flush_interval"], "5s", "{line}");
+        let services = [
+            &document["stats_sinks"][0]["typed_config"]["grpc_service"],
+            &document["cluster_manager"]["load_stats_config"]["grpc_services"][0],
+        ];
+        // All on one connection.
+        assert!(services.iter().all(|service| service["envoy_grpc"]["cluster_name"] == "xds"), "{line}: {services:?}");
+    }
+    let document = args("--id a --cluster b --no-telemetry").document();
+    for key in ["stats_sinks", "stats_flush_interval", "cluster_manager"] {
+        assert!(document.get(key).is_none(), "{key}");
+    }
+    let fast = args("--id a --cluster b --telemetry-interval 250ms").document();
+    assert_eq!(fast["stats_flush_interval"], "0.25s");
+}
+
+#[test]
+fn a_latency_that_matters_is_the_edge_of_a_bucket() {
+    let buckets = |line: &str| {
+        let document = args(&format!("--id a --cluster b {line}")).document();
+        let buckets = document["stats_config"]["histogram_bucket_settings"][0]["buckets"].clone();
+        serde_json::from_value::<Vec<u64>>(buckets).unwrap()
+    };
+    assert!(!buckets("").contains(&120));
+    let both = buckets("--slo 120ms --slo 800ms");
+    assert!(both.contains(&120) && both.contains(&800) && both.is_sorted(), "{both:?}");
 }
 
 #[test]
@@ -110,6 +136,10 @@ fn bad_arguments_are_usage_errors() {
         "--id a --cluster b --metadata =v",
         "--id a --cluster b --xds nowhere",
         "--id a --cluster b --mode rest",
+        "--id a --cluster b --telemetry-interval 99ms",
+        "--id a --cluster b --telemetry-interval 31s",
+        "--id a --cluster b --telemetry --no-telemetry",
+        "--id a --cluster b --slo 125ms",
     ] {
         let line = std::iter::once("bootstrap").chain(line.split_whitespace());
         assert_eq!(Line::try_parse_from(line).err().map(|error| error.exit_code()), Some(2));
