@@ -50,12 +50,13 @@ fn rollout(target: &str, strategy: Strategy) -> Rollout {
         webhooks: Vec::new(),
         promotion_windows: Vec::new(),
         group: None,
+        capacity_gate: None,
         origin: Origin { file: "a.yaml".into(), line: 1, column: 1 },
     }
 }
 
 fn canary(steps: &[Step]) -> Strategy {
-    Strategy::Canary(Canary { steps: steps.into(), affinity: None, scale_down_delay: secs(30) })
+    Strategy::Canary(Canary { steps: steps.into(), analysis: None, affinity: None, scale_down_delay: secs(30) })
 }
 
 fn weights(blue: u32, green: u32) -> Strategy {
