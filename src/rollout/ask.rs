@@ -5,7 +5,7 @@
 //! the how-manieth time it is asked: `checkout/7/12/pre-rollout/smoke#1`. It is the same after a restart, so whoever is
 //! asked twice can tell.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +20,10 @@ use crate::spec::{Webhook, WebhookKind};
 pub(super) const INTERVAL: Duration = Duration::from_secs(10);
 
 /// So many notices wait for their hooks to take them; of more the oldest are dropped.
-const MAX_NOTICES: usize = 100;
+pub(super) const MAX_NOTICES: usize = 100;
+
+/// How the key of a background analysis begins.
+pub(super) const BACKGROUND: &str = "background/";
 
 /// How much of an answer's words is kept, in characters.
 const MAX_WORDS: usize = 200;
@@ -48,6 +51,9 @@ pub enum Question {
     Analysis {
         /// Their names.
         templates: Vec<Arc<str>>,
+        /// Beside the steps, for as long as the rollout lasts: a verdict that passes decides nothing, and it is asked
+        /// for again.
+        background: bool,
     },
 }
 
@@ -223,7 +229,15 @@ impl Record {
         let key = analysis_key(templates);
         let times = self.gates.asked.get(&key).map_or(0, |asked| asked.times);
         let decision = decision(&self.name, self.revision, self.gates.entered, &key, times + 1);
-        Ask { decision, question: Question::Analysis { templates: templates.into() } }
+        Ask { decision, question: Question::Analysis { templates: templates.into(), background: false } }
+    }
+
+    /// The same beside the steps: one question through all of them.
+    pub(super) fn ask_background(&self, templates: &[Arc<str>]) -> Ask {
+        let key = background_key(templates);
+        let times = self.gates.asked.get(&key).map_or(0, |asked| asked.times);
+        let decision = decision(&self.name, self.revision, self.gates.begun, &key, times + 1);
+        Ask { decision, question: Question::Analysis { templates: templates.into(), background: true } }
     }
 }
 
@@ -258,6 +272,11 @@ pub(super) fn key(hook: &Webhook) -> String {
 /// What names a verdict within its stage.
 pub(super) fn analysis_key(templates: &[Arc<str>]) -> String {
     format!("analysis/{}", templates.join("+"))
+}
+
+/// What names a verdict within its rollout, beside the steps.
+pub(super) fn background_key(templates: &[Arc<str>]) -> String {
+    format!("{BACKGROUND}{}", templates.join("+"))
 }
 
 fn decision(rollout: &str, revision: u64, since: u64, key: &str, times: u64) -> Arc<str> {

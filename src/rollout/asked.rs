@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::ask::{Answer, Notice};
+use super::ask::{Answer, BACKGROUND, MAX_NOTICES, Notice};
 use super::record::millis;
 use crate::spec::WebhookKind;
 
@@ -26,7 +26,9 @@ pub(super) struct Gates {
     pub(super) begun_at: Duration,
     /// Straight to the end: nothing is judged on the way.
     pub(super) free: bool,
-    /// By kind and name; of this stage, or for rollback hooks of this rollout.
+    /// Where the stage sends all traffic to one version: in the largest steps that it can carry.
+    pub(super) paced: bool,
+    /// By kind and name; of this stage, or for rollback hooks and background analysis of this rollout.
     pub(super) asked: BTreeMap<String, Asked>,
     /// How long a gate has stood in the way, since the one before it opened.
     #[serde(with = "millis")]
@@ -56,6 +58,9 @@ pub(super) struct Asked {
     /// Since the last answer.
     #[serde(with = "millis")]
     pub(super) rest: Duration,
+    /// Of a background analysis: somebody went past an inconclusive verdict, so that another does not stop it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) past: bool,
 }
 
 /// What the group says to the next advance.
@@ -83,7 +88,8 @@ impl Gates {
             self.past = None;
         }
         let rollback = format!("{}/", WebhookKind::Rollback.word());
-        self.asked.retain(|key, _| goes_on && key.starts_with(&rollback));
+        let lasts = |key: &str| key.starts_with(&rollback) || key.starts_with(BACKGROUND);
+        self.asked.retain(|key, _| goes_on && lasts(key));
         self.waited = Duration::ZERO;
         self.told = None;
         self.barrier = Barrier::Unknown;
@@ -112,8 +118,20 @@ impl Gates {
         if answer == Some(Answer::Yes) {
             self.waited = Duration::ZERO;
         }
+        self.note(key, answer);
+    }
+
+    /// The same of what does not stand in the way.
+    pub(super) fn note(&mut self, key: &str, answer: Option<Answer>) {
         let asked = self.asked.entry(key.to_owned()).or_default();
-        *asked = Asked { times: asked.times + u64::from(asked.out), out: false, answer, rest: Duration::ZERO };
+        let times = asked.times + u64::from(asked.out);
+        *asked = Asked { times, out: false, answer, rest: Duration::ZERO, past: asked.past };
+    }
+
+    /// Somebody goes past an inconclusive background analysis: it is judged on, and not stopped for that again.
+    pub(super) fn go_past(&mut self, key: &str) {
+        self.note(key, None);
+        self.asked.entry(key.to_owned()).or_default().past = true;
     }
 
     /// Makes room for so many notices; says how many had to go.

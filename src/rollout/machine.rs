@@ -9,16 +9,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::advance;
-use super::ask::{Answer, Barrier};
-use super::blue_green::{self, Gate};
-use super::canary::{self, Progress};
-use super::delivery::{Delivery, Evidence, SETTLE, State};
+use super::ask::Answer;
+use super::asked::Barrier;
+use super::capacity::{self, Room};
+use super::delivery::{Delivery, Evidence};
 use super::gates::{self, Wait};
 use super::journal::{Actor, Entry, Figures, Standing};
 use super::record::{Record, RecordError, Stage};
 use super::traffic;
-use super::words::span;
-use crate::spec::{OnNack, OnTimeout, Rollout, Strategy, Traffic};
+use crate::spec::{Rollout, Strategy, Traffic};
 
 /// What happens to a rollout. Commands come by [`Machine::command`], because they can be refused.
 #[derive(Debug, Clone)]
@@ -43,6 +42,8 @@ pub enum Input {
     Join(BTreeMap<Arc<str>, u64>),
     /// Its group has failed, in words: what is under way is aborted.
     Failed(String),
+    /// What its versions can carry: all that is known of that now. See [`Machine::wants`].
+    Room(Room),
 }
 
 /// One rollout.
@@ -135,6 +136,7 @@ impl Machine {
     pub fn is_at_rest(&self) -> bool {
         matches!(self.record.stage, Stage::Weights | Stage::Stable | Stage::Aborted { .. } | Stage::Stopped { .. })
             && self.record.delivery.is_done()
+            && self.record.retreat.is_none()
     }
 
     /// Whether somebody has to decide before anything moves, because what was known of it is lost.
@@ -154,6 +156,7 @@ impl Machine {
             Input::Answer { decision, answer } => self.answer(&decision, answer),
             Input::Barrier(words) => self.record.gates.barrier = words.map_or(Barrier::Open, Barrier::Wait),
             Input::Join(past) => self.record.gates.past = Some(past),
+            Input::Room(room) => self.record.room = room,
             Input::Failed(words) if self.record.rising().is_some() => self.abort(Actor::Engine, words),
             Input::Failed(_) | Input::Evidence(_) | Input::Tick => {}
         }
@@ -171,6 +174,7 @@ impl Machine {
     /// Does what is due, and hands out what was written down.
     pub(super) fn finish(&mut self) -> Vec<Entry> {
         self.watch();
+        self.fall_back();
         while let Some((stage, why)) = self.next() {
             let opened = self.opened.take().map(|opened| format!(": {opened}")).unwrap_or_default();
             self.transition(Actor::Engine, format!("{why}{opened}"), |record| record.enter(stage));
@@ -209,6 +213,9 @@ impl Machine {
         }
         if record.stage != before.stage || record.rising().is_none() {
             record.rejected = None;
+        }
+        if record.rejected.is_none() {
+            record.retreat = capacity::retreat(&self.spec, record, &before.traffic);
         }
         (record.traffic, record.ahead) = traffic::served(&self.spec, record);
         if (&record.traffic, &record.ahead) != (&before.traffic, &before.ahead) {
@@ -258,10 +265,16 @@ impl Machine {
         self.journal.push(entry);
     }
 
-    /// All traffic back on the stable version, in one transition.
+    /// All traffic back on the stable version, in one transition, or as much as it can carry.
     pub(super) fn abort(&mut self, actor: Actor, why: String) {
+        self.put_back(actor, why, true);
+    }
+
+    /// The same; unless it is `paced`, whatever it can carry.
+    pub(super) fn put_back(&mut self, actor: Actor, why: String, paced: bool) {
         self.transition(actor, format!("aborted: {why}"), |record| {
             record.hold = None;
+            record.gates.paced = paced;
             let to = Arc::clone(record.heading());
             record.stage = if to == record.stable { Stage::Moving { to } } else { Stage::Aborted { to, why } };
         });

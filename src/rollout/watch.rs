@@ -22,8 +22,11 @@ impl Machine {
         let rising = self.record.rising().is_some();
         let delivery = &mut self.record.delivery;
         if rising && let Some(words) = delivery.rejection() {
+            // Before a rollout begins nothing is taken back: what goes back then does so as far as it can be carried.
+            let goes_back = matches!(self.record.stage, Stage::Start { .. }) && self.record.retreat.is_some();
             match convergence.on_nack {
                 OnNack::Abort => return self.abort(Actor::Engine, words),
+                OnNack::Pause if goes_back => {}
                 OnNack::Pause => return self.take_back(words),
             }
         }
