@@ -40,7 +40,8 @@ Steps count from 1. The move of all traffic after a canary's last step has the n
 is the preview and step 2 the switch.
 
 Nobody is called: hooks and analysis answer at once, with yes unless --hook or --analysis say otherwise, and the other \
-rollouts of a group are ready.
+rollouts of a group are ready. A background analysis of which --analysis says no fails as soon as it begins. Nothing \
+is measured: capacityGate is always open.
 
 Examples:
   serin simulate config/
@@ -236,7 +237,8 @@ fn templates(strategy: &Strategy) -> Vec<&Arc<str>> {
                 Step::Analysis(templates) => Some(templates),
                 _ => None,
             });
-            judged.flatten().collect()
+            let beside = canary.analysis.iter().flat_map(|analysis| &analysis.templates);
+            judged.flatten().chain(beside).collect()
         }
         Strategy::BlueGreen(options) => {
             options.pre_promotion_analysis.iter().chain(&options.post_promotion_analysis).collect()

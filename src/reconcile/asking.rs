@@ -26,7 +26,7 @@ impl Reconciler {
             self.asked.insert(Arc::clone(&decision), Arc::clone(name));
             match question {
                 Question::Hook { hook, call } => turn.after.push(Effect::Call(decision, hook, Box::new(call))),
-                Question::Analysis { templates } => {
+                Question::Analysis { templates, .. } => {
                     let run = Run::new(now, &found(self.spec.as_deref(), &templates));
                     self.runs.insert(Arc::clone(&decision), run);
                     turn.runs.insert(decision);

@@ -14,6 +14,7 @@ use crate::spec::{Rollout, Strategy};
 pub(super) fn goal(spec: &Rollout, record: &Record, now: Duration) -> Option<(Stage, String)> {
     let Record { stage, delivery, waited, .. } = record;
     match (stage, &spec.strategy) {
+        _ if record.retreat.is_some() => None,
         (Stage::Start { to } | Stage::Steps { to, .. }, Strategy::Canary(canary)) if canary.steps.is_empty() => {
             Some((Stage::Moving { to: Arc::clone(to) }, "no steps: all at once".to_owned()))
         }

@@ -5,7 +5,7 @@
 //! the how-manieth time it is asked: `checkout/7/12/pre-rollout/smoke#1`. It is the same after a restart, so whoever is
 //! asked twice can tell.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +20,10 @@ use crate::spec::{Webhook, WebhookKind};
 pub(super) const INTERVAL: Duration = Duration::from_secs(10);
 
 /// So many notices wait for their hooks to take them; of more the oldest are dropped.
-const MAX_NOTICES: usize = 100;
+pub(super) const MAX_NOTICES: usize = 100;
+
+/// How the key of a background analysis begins.
+pub(super) const BACKGROUND: &str = "background/";
 
 /// How much of an answer's words is kept, in characters.
 const MAX_WORDS: usize = 200;
@@ -48,6 +51,9 @@ pub enum Question {
     Analysis {
         /// Their names.
         templates: Vec<Arc<str>>,
+        /// Beside the steps, for as long as the rollout lasts: a verdict that passes decides nothing, and it is asked
+        /// for again.
+        background: bool,
     },
 }
 
@@ -115,67 +121,6 @@ impl Answer {
     }
 }
 
-/// The part of a record that gates have.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub(super) struct Gates {
-    /// The transition that entered the stage.
-    pub(super) entered: u64,
-    /// The transition with which the way to this version began.
-    pub(super) begun: u64,
-    /// When: time since the Unix epoch.
-    #[serde(with = "millis")]
-    pub(super) entered_at: Duration,
-    /// The same of the way.
-    #[serde(with = "millis")]
-    pub(super) begun_at: Duration,
-    /// Straight to the end: nothing is judged on the way.
-    pub(super) free: bool,
-    /// By kind and name; of this stage, or for rollback hooks of this rollout.
-    pub(super) asked: BTreeMap<String, Asked>,
-    /// How long a gate has stood in the way, since the one before it opened.
-    #[serde(with = "millis")]
-    pub(super) waited: Duration,
-    /// The gate that the journal says is waited for.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) told: Option<String>,
-    /// What the group says to the next advance.
-    pub(super) barrier: Barrier,
-    /// What had failed in the group before it joined, by member and number of the transition; `None` until it has.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) past: Option<BTreeMap<Arc<str>, u64>>,
-    /// Oldest first.
-    pub(super) notices: VecDeque<Notice>,
-}
-
-/// One question, over all the times it was asked.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Asked {
-    /// So often.
-    pub(super) times: u64,
-    /// Asked, and not answered yet.
-    pub(super) out: bool,
-    /// The last answer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) answer: Option<Answer>,
-    /// Since the last answer.
-    #[serde(with = "millis")]
-    pub(super) rest: Duration,
-}
-
-/// What the group says to the next advance.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) enum Barrier {
-    /// Nothing since the stage was entered.
-    #[default]
-    Unknown,
-    /// Go.
-    Open,
-    /// Wait, and for whom.
-    Wait(String),
-}
-
 /// What a hook is to be told: a transition, as it was.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -233,66 +178,6 @@ impl FlaggerPhase {
     }
 }
 
-impl Gates {
-    /// Another stage was entered, by the transition of this number. `goes_on` says that it belongs to the same way to
-    /// the same version.
-    pub(super) fn enter(&mut self, sequence: u64, now: Duration, goes_on: bool) {
-        self.entered = sequence;
-        self.entered_at = now;
-        if !goes_on {
-            self.begun = sequence;
-            self.begun_at = now;
-            self.past = None;
-        }
-        let rollback = format!("{}/", WebhookKind::Rollback.word());
-        self.asked.retain(|key, _| goes_on && key.starts_with(&rollback));
-        self.waited = Duration::ZERO;
-        self.told = None;
-        self.barrier = Barrier::Unknown;
-    }
-
-    /// Lets time pass; `waits` says that a gate stands in the way.
-    pub(super) fn pass(&mut self, time: Duration, waits: bool) {
-        if waits {
-            self.waited += time;
-        }
-        for asked in self.asked.values_mut().filter(|asked| !asked.out) {
-            asked.rest += time;
-        }
-        for notice in &mut self.notices {
-            notice.rest = notice.rest.saturating_sub(time);
-        }
-    }
-
-    /// The answer that counts, if there was any.
-    pub(super) fn answer(&self, key: &str) -> Option<&Answer> {
-        self.asked.get(key)?.answer.as_ref()
-    }
-
-    /// Takes an answer, or a person's word in its place.
-    pub(super) fn learn(&mut self, key: &str, answer: Option<Answer>) {
-        if answer == Some(Answer::Yes) {
-            self.waited = Duration::ZERO;
-        }
-        let asked = self.asked.entry(key.to_owned()).or_default();
-        *asked = Asked { times: asked.times + u64::from(asked.out), out: false, answer, rest: Duration::ZERO };
-    }
-
-    /// Makes room for so many notices; says how many had to go.
-    pub(super) fn make_room(&mut self, count: usize) -> usize {
-        let excess = (self.notices.len() + count).saturating_sub(MAX_NOTICES).min(self.notices.len());
-        self.notices.drain(..excess);
-        excess
-    }
-}
-
-impl Asked {
-    /// How often it was asked, with the time that is not answered yet.
-    pub(super) fn times(&self) -> u64 {
-        self.times + u64::from(self.out)
-    }
-}
-
 impl Notice {
     pub(super) fn new(hook: &Webhook, entry: &Entry, version: &Arc<str>, progress: Progress) -> Self {
         Self {
@@ -344,7 +229,15 @@ impl Record {
         let key = analysis_key(templates);
         let times = self.gates.asked.get(&key).map_or(0, |asked| asked.times);
         let decision = decision(&self.name, self.revision, self.gates.entered, &key, times + 1);
-        Ask { decision, question: Question::Analysis { templates: templates.into() } }
+        Ask { decision, question: Question::Analysis { templates: templates.into(), background: false } }
+    }
+
+    /// The same beside the steps: one question through all of them.
+    pub(super) fn ask_background(&self, templates: &[Arc<str>]) -> Ask {
+        let key = background_key(templates);
+        let times = self.gates.asked.get(&key).map_or(0, |asked| asked.times);
+        let decision = decision(&self.name, self.revision, self.gates.begun, &key, times + 1);
+        Ask { decision, question: Question::Analysis { templates: templates.into(), background: true } }
     }
 }
 
@@ -379,6 +272,11 @@ pub(super) fn key(hook: &Webhook) -> String {
 /// What names a verdict within its stage.
 pub(super) fn analysis_key(templates: &[Arc<str>]) -> String {
     format!("analysis/{}", templates.join("+"))
+}
+
+/// What names a verdict within its rollout, beside the steps.
+pub(super) fn background_key(templates: &[Arc<str>]) -> String {
+    format!("{BACKGROUND}{}", templates.join("+"))
 }
 
 fn decision(rollout: &str, revision: u64, since: u64, key: &str, times: u64) -> Arc<str> {

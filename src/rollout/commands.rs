@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::ask::Answer;
+use super::ask::{Answer, background_key};
 use super::blue_green::{self, Gate};
 use super::canary::{self, Progress};
 use super::delivery::State;
@@ -42,8 +42,10 @@ pub enum Verb {
     Promote,
     /// Straight to the end: all traffic on the new version.
     PromoteFull,
-    /// All traffic back on the stable version, at once.
+    /// All traffic back on the stable version, at once, or as much as it can carry.
     Abort,
+    /// All traffic back on the stable version at once, whatever it can carry; also what an abort has left so far.
+    AbortEmergency,
     /// After an abort, or where the record was damaged: from the first step again.
     Retry,
     /// To the version that became stable with this revision, or to the one before, whatever the file's target.
@@ -73,6 +75,7 @@ impl Machine {
                 let why = order.why("by command");
                 self.abort(order.actor, why);
             }
+            Verb::AbortEmergency => self.abort_emergency(&order)?,
             Verb::Retry => self.retry(&order)?,
             Verb::Undo(revision) => self.undo(&order, revision)?,
         }
@@ -111,11 +114,13 @@ impl Machine {
     fn resume(&mut self, order: &Order) -> Result<(), Refusal> {
         self.under_way()?;
         let rejected = self.record.rejected.is_some();
-        let undecided = match self.wait() {
+        let undecided = match gates::own(&self.spec, &self.record, self.now) {
             Some(wait @ Wait::Analysis(_)) if self.record.gates.answer(&wait.key()).is_some() => Some(wait.key()),
             _ => None,
         };
-        if self.record.hold.is_none() && !rejected && undecided.is_none() {
+        let beside = gates::undecided(&self.spec, &self.record).map(background_key);
+        let undecided: Vec<_> = undecided.into_iter().chain(beside).collect();
+        if self.record.hold.is_none() && !rejected && undecided.is_empty() {
             let hint = if self.gate().is_ok() { ": promote goes past the pause it is at" } else { "" };
             return Err(Refusal::NotPaused(hint));
         }
@@ -124,8 +129,8 @@ impl Machine {
         }
         self.transition(order.actor.clone(), order.why("resumed"), |record| {
             record.hold = None;
-            if let Some(key) = undecided {
-                record.gates.learn(&key, None);
+            for key in undecided {
+                record.gates.note(&key, None);
             }
             if record.rejected.take().is_some() {
                 record.delivery.pardoned.clear();
@@ -156,7 +161,8 @@ impl Machine {
             });
             return Ok(());
         }
-        if self.record.delivery.state == State::Late && self.record.ahead.is_some() && gate.is_ok() {
+        let fleet = matches!(gate, Ok(Passage { what: What::Fleet, .. }));
+        if self.record.delivery.state == State::Late && self.record.ahead.is_some() && fleet {
             self.transition(order.actor.clone(), order.why(&why), |record| {
                 record.hold = None;
                 record.delivery.forgive();
@@ -172,6 +178,7 @@ impl Machine {
                 delivery.finish();
             }
             (Ok(What::Answer(key)), _) => gates.learn(&key, Some(Answer::Yes)),
+            (Ok(What::Background(key)), _) => gates.go_past(&key),
             (Ok(What::Stage), Stage::Steps { passed, .. }) => *passed = true,
             (Ok(What::Stage), Stage::Preview { approved, .. }) => *approved = true,
             _ => {}
@@ -195,6 +202,9 @@ impl Machine {
         }
         if let Some(rejected) = rejected {
             return fleet(rejected.words.clone());
+        }
+        if let Some(wait @ (Wait::Background(_) | Wait::Capacity { .. })) = self.wait() {
+            return self.past(&wait);
         }
         match delivery.state {
             State::Late if !start => return fleet(delivery.awaited(&self.spec.convergence)),
@@ -229,18 +239,20 @@ impl Machine {
         }
     }
 
-    /// The window that keeps more traffic from following, without another stage.
+    /// The window, or lack of capacity, that keeps more traffic from following, without another stage.
     fn held_back(&self) -> Option<Wait<'_>> {
         gates::held_back(&self.spec, &self.record, self.now)
     }
 
-    /// Whether `promote` goes past what stands in the way. A check is not skipped, and no person opens a window.
+    /// Whether `promote` goes past what stands in the way. A check is not skipped, and no person opens a window or
+    /// carries the load.
     fn past(&self, wait: &Wait) -> Result<Passage, Refusal> {
         let words = wait.answered(&self.record);
         match wait {
             Wait::Hook(_) if wait.is_check() => Err(Refusal::NoGate(format!("waiting for {words}"))),
             Wait::Hook(_) | Wait::Analysis(_) => Ok(Passage { words, what: What::Answer(wait.key()) }),
-            Wait::Window { .. } | Wait::Barrier(_) => {
+            Wait::Background(_) => Ok(Passage { words, what: What::Background(wait.key()) }),
+            Wait::Window { .. } | Wait::Capacity { .. } | Wait::Barrier(_) => {
                 Err(Refusal::NoGate(format!("waiting for {words}; promote --full does not wait for it")))
             }
         }
@@ -254,8 +266,21 @@ impl Machine {
         self.transition(order.actor.clone(), order.why("promoted straight to the end"), |record| {
             record.hold = None;
             record.gates.free = true;
+            record.gates.paced = false;
             record.stage = Stage::Moving { to };
         });
+        Ok(())
+    }
+
+    fn abort_emergency(&mut self, order: &Order) -> Result<(), Refusal> {
+        if self.record.rising().is_none() && self.record.retreat.is_some() {
+            let why = order.why("what is left goes back at once, whatever can be carried");
+            self.transition(order.actor.clone(), why, |record| record.gates.paced = false);
+            return Ok(());
+        }
+        self.stopped_before().map_or_else(|| self.under_way(), Ok)?;
+        let why = order.why("by command, at once whatever can be carried");
+        self.put_back(order.actor.clone(), why, false);
         Ok(())
     }
 
@@ -314,6 +339,8 @@ enum What {
     Fleet,
     /// An answer, by its key.
     Answer(String),
+    /// An inconclusive verdict beside the steps, by its key.
+    Background(String),
     /// The pause or preview it is at.
     Stage,
 }

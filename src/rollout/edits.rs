@@ -14,8 +14,9 @@
 use std::sync::Arc;
 
 use super::advance;
-use super::ask::Gates;
+use super::asked::Gates;
 use super::canary;
+use super::capacity;
 use super::gates;
 use super::journal::Actor;
 use super::machine::{Machine, heaviest, wished};
@@ -64,18 +65,16 @@ impl Machine {
             let why = format!("{word} is {to}, the stable version: back at once{superseded}");
             return self.transition(actor, why, |record| {
                 record.hold = None;
+                record.gates.paced = true;
                 record.stage = Stage::Moving { to };
             });
         }
         if let Some(reason) = self.shortcut(&to, undone) {
-            let spec = Arc::clone(&self.spec);
             return self.transition(actor, format!("{word} is {to}: at once, {reason}{superseded}"), |record| {
                 record.hold = None;
                 record.gates.free = true;
+                record.gates.paced = true;
                 record.stage = Stage::Moving { to };
-                // A way back has no canary nodes.
-                record.rejected = None;
-                record.traffic = traffic::of(&spec, record);
             });
         }
         let start = Stage::Start { to: Arc::clone(&to) };
@@ -83,12 +82,14 @@ impl Machine {
         let mut probe = self.record.clone();
         probe.stage = start.clone();
         probe.rejected = None;
-        probe.gates = Gates::default();
+        probe.gates = Gates { paced: true, ..Gates::default() };
+        probe.retreat = capacity::retreat(&self.spec, &probe, &self.record.traffic);
         let free = self.record.hold.is_none() && gates::wait(&self.spec, &probe, self.now).is_none();
         let first = free.then(|| advance::goal(&self.spec, &probe, self.now)).flatten();
         let stage = first.map_or(start, |(stage, _)| stage);
         self.transition(actor, format!("{word} is {to}{superseded}"), |record| {
             record.gates.free = false;
+            record.gates.paced = matches!(stage, Stage::Start { .. });
             record.stage = stage;
         });
     }
@@ -149,6 +150,7 @@ impl Machine {
         self.transition(Actor::File, why, |record| {
             record.stable = Arc::clone(&wanted);
             record.hold = None;
+            record.gates.paced = false;
             record.stage = Stage::Moving { to: wanted };
         });
     }

@@ -3,28 +3,31 @@
 //! First what is owed by the stage it is in, once the fleet has its traffic: the checks of a step (`rollout` hooks, the
 //! verdict of an `analysis`), of a preview (`pre-rollout` hooks, `prePromotionAnalysis`) and of a switch
 //! (`postPromotionAnalysis`). Then what stands before the next stage, in this order: promotion windows,
-//! `confirm-rollout`, `pre-rollout` of a canary, `confirm-traffic-increase`, `confirm-promotion`, and last the group, so
+//! capacity for what comes, `confirm-rollout`, `pre-rollout` of a canary, `confirm-traffic-increase`, `confirm-promotion`, and last the group, so
 //! that who is ready by itself goes together with the others. One thing is waited for at a time, hooks of one type in
 //! the order of the file. What was answered with yes stays open while the stage lasts. Windows are asked once more where
 //! the same stage brings more traffic later: before the canary nodes are followed, and before what was rejected is tried
-//! again.
+//! again. So is capacity.
 //!
 //! Nothing here stands in the way of an abort, of the way back to the stable version, of a shortcut to an earlier one,
-//! of `promote --full`, or of a stable version that was taken out of the file. Windows are not asked about `undo`.
+//! of `promote --full`, or of a stable version that was taken out of the file. Windows are not asked about `undo`. What
+//! goes back where there is no room for all of it is for [`super::capacity`] to say.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::advance;
-use super::ask::{Answer, Asked, Barrier, INTERVAL, analysis_key, key};
+use super::ask::{Answer, INTERVAL, analysis_key, background_key, key};
+use super::asked::{Asked, Barrier};
 use super::canary;
+use super::capacity;
 use super::delivery::{SETTLE, State};
 use super::record::{Record, Stage};
 use super::status::Phase;
 use super::traffic;
 use super::words::span;
 use crate::spec::{
-    OnTimeout, Rollout, Step, Strategy, TOTAL_WEIGHT, Traffic, Webhook, WebhookKind, WindowVerdict, verdict,
+    Canary, OnTimeout, Rollout, Step, Strategy, TOTAL_WEIGHT, Webhook, WebhookKind, WindowVerdict, verdict,
 };
 
 /// What is waited for.
@@ -34,6 +37,10 @@ pub(super) enum Wait<'a> {
     Hook(&'a Arc<Webhook>),
     /// The verdict on these templates.
     Analysis(&'a [Arc<str>]),
+    /// Somebody's word on an inconclusive verdict on these templates, which are judged beside the steps.
+    Background(&'a [Arc<str>]),
+    /// A version that can carry what it is to get.
+    Capacity { version: Arc<str>, why: String },
     /// A promotion window.
     Window { until: Option<Duration>, why: String },
     /// The others of the group; `None` as long as nothing was said of them.
@@ -45,8 +52,41 @@ pub(super) fn wait<'a>(spec: &'a Rollout, record: &Record, now: Duration) -> Opt
     if record.rejected.is_some() {
         return None;
     }
+    let undecided = undecided(spec, record).map(Wait::Background);
+    undecided.or_else(|| capacity::rest(record)).or_else(|| own(spec, record, now))
+}
+
+/// What stands in the way of the stage it is in. It is asked for also while something else does.
+pub(super) fn own<'a>(spec: &'a Rollout, record: &Record, now: Duration) -> Option<Wait<'a>> {
+    if record.rejected.is_some() {
+        return None;
+    }
     let follow = || follows(spec, record).then(|| held_back(spec, record, now)).flatten();
     owed(spec, record).or_else(follow).or_else(|| before(spec, record, now, &advance::goal(spec, record, now)?.0))
+}
+
+/// What it is judged by beside the steps, from the step on that the file says until it is over.
+pub(super) fn background<'a>(spec: &'a Rollout, record: &Record) -> Option<&'a [Arc<str>]> {
+    let Strategy::Canary(Canary { analysis: Some(analysis), .. }) = &spec.strategy else { return None };
+    let entered = match &record.stage {
+        Stage::Steps { entered, .. } => *entered,
+        Stage::Moving { to } if *to != record.stable => usize::MAX,
+        _ => 0,
+    };
+    (!record.gates.free && entered >= analysis.starting_step.max(1)).then_some(&*analysis.templates)
+}
+
+/// The same, where the verdict was inconclusive and nobody has decided.
+pub(super) fn undecided<'a>(spec: &'a Rollout, record: &Record) -> Option<&'a [Arc<str>]> {
+    background(spec, record).filter(|templates| {
+        let asked = record.gates.asked.get(&background_key(templates));
+        asked.is_some_and(|asked| !asked.past && matches!(asked.answer, Some(Answer::Inconclusive(_))))
+    })
+}
+
+/// The key of what is judged beside the steps, unless somebody has to decide first.
+pub(super) fn beside(spec: &Rollout, record: &Record) -> Option<String> {
+    background(spec, record).filter(|_| undecided(spec, record).is_none()).map(background_key)
 }
 
 /// What the stage it is in is judged by.
@@ -96,7 +136,11 @@ fn before<'a>(spec: &'a Rollout, record: &Record, now: Duration, next: &Stage) -
     let canary = matches!(spec.strategy, Strategy::Canary(_));
     let shut = |kind, counts: bool| counts.then(|| shut(spec, record, kind)).flatten();
     let window = (first || rises).then(|| window(spec, record, now)).flatten();
+    // Who sees a preview needs somebody to answer.
+    let parts = if matches!(next, Stage::Preview { .. }) { Some(1) } else { rises.then_some(weight) };
+    let short = || record.room.short(record.heading(), parts?);
     window
+        .or_else(short)
         .or_else(|| shut(WebhookKind::ConfirmRollout, first))
         .or_else(|| shut(WebhookKind::PreRollout, first && canary))
         .or_else(|| shut(WebhookKind::ConfirmTrafficIncrease, rises))
@@ -120,12 +164,15 @@ fn window<'a>(spec: &Rollout, record: &Record, now: Duration) -> Option<Wait<'a>
     }
 }
 
-/// The window that keeps the fleet from what is asked for, where that is more of the new version than is in force:
-/// what was rejected is not tried again, and nobody follows the canary nodes.
+/// The window, or the lack of capacity, that keeps the fleet from what is asked for, where that is more of the new
+/// version than is in force: what was rejected is not tried again, and nobody follows the canary nodes.
 pub(super) fn held_back<'a>(spec: &Rollout, record: &Record, now: Duration) -> Option<Wait<'a>> {
-    let part = |traffic: &Traffic| traffic::part(traffic, record.heading());
-    let rises = part(&traffic::asked(spec, record)) > part(&record.traffic);
-    (rises && !record.gates.free).then(|| window(spec, record, now)).flatten()
+    let to = record.heading();
+    let wanted = traffic::part(&traffic::asked(spec, record), to);
+    if record.gates.free || wanted <= traffic::part(&record.traffic, to) {
+        return None;
+    }
+    window(spec, record, now).or_else(|| record.room.short(to, wanted))
 }
 
 /// Whether nothing but a person or a window keeps the others from what the canary nodes have.
@@ -160,18 +207,19 @@ pub(super) fn pass(spec: &Rollout, record: &mut Record, now: Duration, time: Dur
 
 /// How long until something is due: a hook to be asked or told again, a window to open.
 pub(super) fn left(spec: &Rollout, record: &Record, now: Duration) -> Option<Duration> {
-    let wait = wait(spec, record, now);
+    let wait = own(spec, record, now);
     let opens = match &wait {
         Some(Wait::Window { until: Some(until), .. }) if record.hold.is_none() => Some(until.saturating_sub(now)),
         _ => None,
     };
-    let again = |hook: &Arc<Webhook>| record.gates.asked.get(&key(hook)).and_then(Asked::again);
+    let again = |key: String| record.gates.asked.get(&key).and_then(Asked::again);
     let gate = match &wait {
-        Some(Wait::Hook(hook)) => again(hook),
+        Some(Wait::Hook(hook)) => again(key(hook)),
         _ => None,
     };
+    let gate = gate.into_iter().chain(beside(spec, record).and_then(again));
     let told = record.gates.notices.iter().map(|notice| notice.rest).filter(|rest| !rest.is_zero());
-    rollback(spec, record).filter_map(again).chain(gate).chain(opens).chain(told).min()
+    rollback(spec, record).filter_map(|hook| again(key(hook))).chain(gate).chain(opens).chain(told).min()
 }
 
 /// The rollback hooks, while there is something to roll back.
@@ -199,14 +247,16 @@ impl Wait<'_> {
         match self {
             Self::Hook(hook) => key(hook),
             Self::Analysis(templates) => analysis_key(templates),
+            Self::Background(templates) => background_key(templates),
+            Self::Capacity { version, .. } => format!("capacity/{version}"),
             Self::Window { .. } => "window".to_owned(),
             Self::Barrier(_) => "barrier".to_owned(),
         }
     }
 
-    /// The same, if it is worth writing down.
+    /// The same, if it is worth writing down and was not when it came.
     pub(super) fn told(&self) -> Option<String> {
-        (!matches!(self, Self::Barrier(None))).then(|| self.key())
+        (!matches!(self, Self::Barrier(None) | Self::Background(_))).then(|| self.key())
     }
 
     /// Whether it is an answer that comes by itself, and decides: it is not waited for, it is worked for.
@@ -214,7 +264,7 @@ impl Wait<'_> {
         match self {
             Self::Hook(hook) => matches!(hook.kind, WebhookKind::PreRollout | WebhookKind::Rollout),
             Self::Analysis(_) | Self::Barrier(None) => true,
-            Self::Window { .. } | Self::Barrier(Some(_)) => false,
+            Self::Background(_) | Self::Capacity { .. } | Self::Window { .. } | Self::Barrier(Some(_)) => false,
         }
     }
 
@@ -229,6 +279,9 @@ impl Wait<'_> {
         match self {
             Self::Hook(hook) => format!("{} hook `{}`", hook.kind.word(), hook.name),
             Self::Analysis(templates) => format!("analysis {}", templates.join(", ")),
+            Self::Background(templates) => format!("background analysis {}", templates.join(", ")),
+            Self::Capacity { version, why } if why.is_empty() => format!("capacity of {version}"),
+            Self::Capacity { version, why } => format!("capacity of {version}: {why}"),
             Self::Window { why, .. } => format!("a promotion window: {why}"),
             Self::Barrier(words) => words.clone().unwrap_or_else(|| "its group".to_owned()),
         }
@@ -248,6 +301,10 @@ impl Wait<'_> {
             (Self::Analysis(_), Some(Asked { answer: Some(_), .. })) => {
                 format!("inconclusive {answered} ({waited}): serin promote {0}, or resume to judge again", record.name)
             }
+            (Self::Background(_), _) => format!(
+                "inconclusive {answered} ({waited}): serin resume {0} judges on, serin promote {0} goes past it",
+                record.name
+            ),
             (Self::Hook(_), Some(asked @ Asked { answer: Some(_), .. })) => {
                 let times = if asked.times() == 1 { "once" } else { &format!("{} times", asked.times()) };
                 format!("waiting for {answered} (asked {times}, {waited})")

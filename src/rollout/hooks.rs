@@ -22,7 +22,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::ask::{Answer, Ask, Asked, FlaggerPhase, INTERVAL, Notice, Progress, Question, analysis_key, key};
+use super::ask::{Answer, Ask, FlaggerPhase, INTERVAL, Notice, Progress, Question, analysis_key, background_key, key};
+use super::asked::Asked;
 use super::blue_green::{self, Gate};
 use super::canary;
 use super::gates::{self, Wait};
@@ -50,6 +51,8 @@ impl Machine {
         }
         let templates = gates::templates(spec, record).filter(|templates| out(&analysis_key(templates)));
         asks.extend(templates.map(|templates| record.ask_analysis(templates)));
+        let templates = gates::background(spec, record).filter(|templates| out(&background_key(templates)));
+        asks.extend(templates.map(|templates| record.ask_background(templates)));
         asks
     }
 
@@ -61,7 +64,8 @@ impl Machine {
         let answer = answer.in_short();
         match question {
             Question::Hook { hook, .. } => self.hook_answers(&hook, answer),
-            Question::Analysis { templates } => self.judged(&templates, answer),
+            Question::Analysis { templates, background: false } => self.judged(&templates, answer),
+            Question::Analysis { templates, background: true } => self.judged_beside(&templates, answer),
         }
     }
 
@@ -104,20 +108,39 @@ impl Machine {
         }
     }
 
+    /// The same beside the steps. What passes now is judged on.
+    fn judged_beside(&mut self, templates: &[Arc<str>], answer: Answer) {
+        let name = Wait::Background(templates).words();
+        self.record.gates.note(&background_key(templates), Some(answer.clone()));
+        match answer {
+            Answer::Yes => {}
+            Answer::No(words) | Answer::Unreached(words) => {
+                self.abort(Actor::Engine, format!("{name} fails: {words}"));
+            }
+            Answer::Inconclusive(words) => {
+                if gates::undecided(&self.spec, &self.record).is_some() {
+                    self.transition(Actor::Engine, format!("{name} is inconclusive: {words}"), |_| {});
+                }
+            }
+        }
+    }
+
     /// Puts out what is to be asked, and takes back what nobody is there to answer any more.
     pub(super) fn raise(&mut self) {
         let spec = Arc::clone(&self.spec);
         let record = &mut self.record;
         let judged = gates::templates(&spec, record).map(analysis_key);
         let hooks = spec.webhooks.iter().map(|hook| key(hook));
-        let known: Vec<_> = hooks.chain(judged).collect();
+        let background = gates::background(&spec, record).map(background_key);
+        let known: Vec<_> = hooks.chain(judged).chain(background).collect();
         let gone: Vec<_> = record.gates.asked.iter().filter(|(key, asked)| asked.out && !known.contains(key)).collect();
         for key in gone.into_iter().map(|(key, _)| key.clone()).collect::<Vec<_>>() {
-            record.gates.learn(&key, None);
+            record.gates.note(&key, None);
         }
         record.gates.notices.retain(|notice| spec.webhooks.iter().any(|hook| notice.is_for(hook)));
         let mut due: Vec<_> = gates::rollback(&spec, record).map(|hook| key(hook)).collect();
-        due.extend(match gates::wait(&spec, record, self.now) {
+        due.extend(gates::beside(&spec, record));
+        due.extend(match gates::own(&spec, record, self.now) {
             Some(Wait::Hook(hook)) => Some(key(hook)),
             Some(Wait::Analysis(templates)) => {
                 // A verdict is given once; `resume` takes it back.

@@ -9,16 +9,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::advance;
-use super::ask::{Answer, Barrier};
-use super::blue_green::{self, Gate};
-use super::canary::{self, Progress};
-use super::delivery::{Delivery, Evidence, SETTLE, State};
+use super::ask::Answer;
+use super::asked::Barrier;
+use super::capacity::{self, Room};
+use super::delivery::{Delivery, Evidence};
 use super::gates::{self, Wait};
 use super::journal::{Actor, Entry, Figures, Standing};
 use super::record::{Record, RecordError, Stage};
 use super::traffic;
-use super::words::span;
-use crate::spec::{OnNack, OnTimeout, Rollout, Strategy, Traffic};
+use crate::spec::{Rollout, Strategy, Traffic};
 
 /// What happens to a rollout. Commands come by [`Machine::command`], because they can be refused.
 #[derive(Debug, Clone)]
@@ -43,6 +42,8 @@ pub enum Input {
     Join(BTreeMap<Arc<str>, u64>),
     /// Its group has failed, in words: what is under way is aborted.
     Failed(String),
+    /// What its versions can carry: all that is known of that now. See [`Machine::wants`].
+    Room(Room),
 }
 
 /// One rollout.
@@ -135,6 +136,7 @@ impl Machine {
     pub fn is_at_rest(&self) -> bool {
         matches!(self.record.stage, Stage::Weights | Stage::Stable | Stage::Aborted { .. } | Stage::Stopped { .. })
             && self.record.delivery.is_done()
+            && self.record.retreat.is_none()
     }
 
     /// Whether somebody has to decide before anything moves, because what was known of it is lost.
@@ -154,6 +156,7 @@ impl Machine {
             Input::Answer { decision, answer } => self.answer(&decision, answer),
             Input::Barrier(words) => self.record.gates.barrier = words.map_or(Barrier::Open, Barrier::Wait),
             Input::Join(past) => self.record.gates.past = Some(past),
+            Input::Room(room) => self.record.room = room,
             Input::Failed(words) if self.record.rising().is_some() => self.abort(Actor::Engine, words),
             Input::Failed(_) | Input::Evidence(_) | Input::Tick => {}
         }
@@ -171,6 +174,7 @@ impl Machine {
     /// Does what is due, and hands out what was written down.
     pub(super) fn finish(&mut self) -> Vec<Entry> {
         self.watch();
+        self.fall_back();
         while let Some((stage, why)) = self.next() {
             let opened = self.opened.take().map(|opened| format!(": {opened}")).unwrap_or_default();
             self.transition(Actor::Engine, format!("{why}{opened}"), |record| record.enter(stage));
@@ -209,6 +213,9 @@ impl Machine {
         }
         if record.stage != before.stage || record.rising().is_none() {
             record.rejected = None;
+        }
+        if record.rejected.is_none() {
+            record.retreat = capacity::retreat(&self.spec, record, &before.traffic);
         }
         (record.traffic, record.ahead) = traffic::served(&self.spec, record);
         if (&record.traffic, &record.ahead) != (&before.traffic, &before.ahead) {
@@ -258,72 +265,16 @@ impl Machine {
         self.journal.push(entry);
     }
 
-    /// Looks at how the traffic fares on the fleet. Works in every stage: a pause never blinds.
-    fn watch(&mut self) {
-        if self.record.rejected.is_some() {
-            return self.watch_return();
-        }
-        let convergence = &self.spec.convergence;
-        let rising = self.record.rising().is_some();
-        let delivery = &mut self.record.delivery;
-        if rising && let Some(words) = delivery.rejection() {
-            match convergence.on_nack {
-                OnNack::Abort => return self.abort(Actor::Engine, words),
-                OnNack::Pause => return self.take_back(words),
-            }
-        }
-        if delivery.is_done() || self.watch_ahead() {
-            return;
-        }
-        let (convergence, delivery) = (&self.spec.convergence, &mut self.record.delivery);
-        if delivery.reached(convergence) {
-            delivery.finish();
-            let outcome = delivery.outcome();
-            if matches!(self.record.stage, Stage::Weights | Stage::Aborted { .. } | Stage::Preview { .. }) {
-                self.transition(Actor::Engine, outcome, |_| {});
-            }
-            return;
-        }
-        let awaited = delivery.awaited(convergence);
-        if rising && delivery.state == State::Pending && delivery.waited >= convergence.timeout {
-            let why = format!("not on the fleet after {}: {awaited}", span(convergence.timeout));
-            match convergence.on_timeout {
-                OnTimeout::Abort => return self.abort(Actor::Engine, why),
-                OnTimeout::Continue => {
-                    let why = format!("goes on though {why}");
-                    return self.transition(Actor::Engine, why, Record::go_on);
-                }
-                OnTimeout::Pause => {
-                    self.transition(Actor::Engine, why, |record| record.delivery.state = State::Late);
-                }
-            }
-        }
-        if self.can_get_stuck() && self.record.delivery.idle >= self.spec.progress_deadline {
-            let why = format!("no progress for {}: {awaited}", span(self.spec.progress_deadline));
-            if self.spec.progress_deadline_abort && rising {
-                return self.abort(Actor::Engine, why);
-            }
-            self.transition(Actor::Engine, why, |record| record.delivery.stuck = true);
-        }
-    }
-
-    /// Whether lack of progress counts, and was not told yet.
-    fn can_get_stuck(&self) -> bool {
-        let Record { stage, delivery, hold, rejected, .. } = &self.record;
-        let moves = matches!(stage, Stage::Steps { .. } | Stage::Preview { .. } | Stage::Moving { .. });
-        moves
-            && hold.is_none()
-            && rejected.is_none()
-            && !delivery.stuck
-            && !delivery.settling()
-            && !(delivery.ahead && self.wait().is_some())
-            && matches!(delivery.state, State::Pending | State::Late)
-    }
-
-    /// All traffic back on the stable version, in one transition.
+    /// All traffic back on the stable version, in one transition, or as much as it can carry.
     pub(super) fn abort(&mut self, actor: Actor, why: String) {
+        self.put_back(actor, why, true);
+    }
+
+    /// The same; unless it is `paced`, whatever it can carry.
+    pub(super) fn put_back(&mut self, actor: Actor, why: String, paced: bool) {
         self.transition(actor, format!("aborted: {why}"), |record| {
             record.hold = None;
+            record.gates.paced = paced;
             let to = Arc::clone(record.heading());
             record.stage = if to == record.stable { Stage::Moving { to } } else { Stage::Aborted { to, why } };
         });
@@ -341,40 +292,6 @@ impl Machine {
     /// What stands in the way.
     pub(super) fn wait(&self) -> Option<Wait<'_>> {
         gates::wait(&self.spec, &self.record, self.now)
-    }
-
-    /// When something is due by itself, as wall time; `None` when only an input can move it.
-    #[must_use]
-    pub fn next_deadline(&self) -> Option<Duration> {
-        let Record { stage, delivery, waited, hold, rejected, .. } = &self.record;
-        let convergence = &self.spec.convergence;
-        let held = hold.is_some() || delivery.ahead && self.wait().is_some();
-        let settle = (delivery.settling() && !held).then(|| SETTLE.saturating_sub(delivery.settled));
-        let settles = delivery.ahead && (settle.is_some() || held);
-        let times_out = self.record.rising().is_some() && rejected.is_none() && !settles;
-        let timeout = (times_out && delivery.state == State::Pending)
-            .then(|| convergence.timeout.saturating_sub(delivery.waited));
-        let stuck = self.can_get_stuck().then(|| self.spec.progress_deadline.saturating_sub(delivery.idle));
-        let gate = match (stage, &self.spec.strategy) {
-            _ if hold.is_some() || rejected.is_some() || !delivery.is_done() => None,
-            (Stage::Steps { entered, passed, .. }, Strategy::Canary(canary)) => {
-                let step = entered.checked_sub(1).and_then(|index| canary.steps.get(index));
-                match step.map(|step| canary::progress(step, *waited, *passed)) {
-                    Some(Progress::Waiting(left)) => left,
-                    _ => None,
-                }
-            }
-            (Stage::Preview { approved, .. }, Strategy::BlueGreen(options)) => {
-                match blue_green::gate(options, self.now, *waited, *approved) {
-                    Gate::Timer(left) | Gate::Instant(left) => Some(left),
-                    Gate::Open(_) | Gate::Promotion => None,
-                }
-            }
-            _ => None,
-        };
-        let asks = gates::left(&self.spec, &self.record, self.now);
-        let left = [settle, timeout, stuck, gate, asks].into_iter().flatten().min()?;
-        Some(self.now + whole_millis(left + Duration::from_nanos(999_999)))
     }
 }
 

@@ -10,11 +10,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::ask::Gates;
+use super::asked::Gates;
+use super::capacity::Room;
 use super::delivery::Delivery;
 use super::journal::Actor;
 use super::traffic;
-use crate::spec::{Served, TOTAL_WEIGHT, Traffic};
+use crate::spec::{Served, Split, TOTAL_WEIGHT, Traffic};
 
 /// The layout written today. A record of another layout is not guessed at.
 const SCHEMA: u32 = 1;
@@ -66,6 +67,12 @@ pub struct Record {
     /// What a proxy rejected, until somebody decides. The traffic is back on `good`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) rejected: Option<Rejected>,
+    /// What the versions can carry, as it was said last.
+    #[serde(default, skip_serializing_if = "Room::is_empty")]
+    pub(super) room: Room,
+    /// The split in force while not all traffic fits on the version that all of it goes to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) retreat: Option<Split>,
     /// The versions that became stable, oldest first.
     pub(super) history: Vec<Past>,
 }
@@ -162,6 +169,8 @@ impl Record {
             gates: Gates::default(),
             good: None,
             rejected: None,
+            room: Room::default(),
+            retreat: None,
         }
     }
 
@@ -237,6 +246,18 @@ impl Record {
         }
     }
 
+    /// The version that all traffic goes to as far as it can carry it: back, or to one that was stable before.
+    pub(super) fn receding(&self) -> Option<&Arc<str>> {
+        match &self.stage {
+            _ if !self.gates.paced => None,
+            Stage::Start { .. } | Stage::Aborted { .. } => Some(&self.stable),
+            Stage::Moving { to } => Some(to),
+            Stage::Weights | Stage::Stable | Stage::Steps { .. } | Stage::Preview { .. } | Stage::Stopped { .. } => {
+                None
+            }
+        }
+    }
+
     /// What was last asked for, whether the fleet has it or not.
     pub(super) fn asked(&self) -> &Traffic {
         let rejected = self.rejected.as_ref().map(|rejected| &rejected.traffic);
@@ -272,6 +293,7 @@ impl Record {
                 self.history.drain(..excess);
             }
         }
+        self.gates.paced = false;
         self.stage = stage;
     }
 }

@@ -187,8 +187,13 @@ fn said(question: &Question, setting: &Setting) -> Option<Answer> {
             (None | Some(false), WebhookKind::Rollback) => return None,
             (said, _) => said.copied().unwrap_or(true),
         },
-        Question::Analysis { templates } => {
-            templates.iter().all(|template| setting.templates.get(template).copied().unwrap_or(true))
+        Question::Analysis { templates, background } => {
+            let passes = templates.iter().all(|template| setting.templates.get(template).copied().unwrap_or(true));
+            // Beside the steps there is nothing to say as long as all is well.
+            if passes && *background {
+                return None;
+            }
+            passes
         }
     };
     Some(if yes { Answer::Yes } else { Answer::No("simulated no".to_owned()) })

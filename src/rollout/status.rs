@@ -7,12 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use super::blue_green::{self, Gate};
 use super::canary::{self, Progress};
+use super::capacity;
 use super::delivery::{Delivery, State};
-use super::gates;
+use super::gates::{self, Wait};
 use super::journal::Standing;
 use super::machine::Machine;
 use super::record::{Record, Stage, millis};
-use super::words::{shares, span};
+use super::words::{percent, shares, span};
 use crate::spec::{Rollout, Split, Step, Strategy};
 
 /// The phases of Argo Rollouts.
@@ -142,7 +143,11 @@ pub(super) fn standing(spec: &Rollout, record: &Record, now: Duration) -> Standi
         (Stage::Moving { to }, _) if *to == record.stable => format!("back to {to}"),
         (Stage::Moving { to }, _) => format!("all to {to}"),
         (Stage::Aborted { to, .. }, _) if record.delivery.is_done() => {
-            format!("{to} aborted, all on {}", record.stable)
+            let stable = &record.stable;
+            match record.retreat {
+                Some(_) => format!("{to} aborted, {} on {stable}", percent(record.weight(stable))),
+                None => format!("{to} aborted, all on {stable}"),
+            }
         }
         (Stage::Aborted { to, .. }, _) => format!("{to} aborted"),
         (Stage::Stopped { .. }, _) => "stopped".to_owned(),
@@ -207,7 +212,8 @@ fn message(spec: &Rollout, record: &Record, now: Duration) -> String {
         Stage::Aborted { to, why } => {
             let target = record.target.as_ref().filter(|target| *target == to);
             let hint = target.map(|to| format!("; the file still names {to}: serin retry {name}, or edit target"));
-            format!("aborted: {why}; all traffic on {}: {fleet}{}", record.stable, hint.unwrap_or_default())
+            let back = retreat(record, now).unwrap_or_else(|| format!("all traffic on {}: {fleet}", record.stable));
+            format!("aborted: {why}; {back}{}", hint.unwrap_or_default())
         }
         Stage::Stopped { to, why } => {
             let (split, stable) = (shares(&record.traffic.split), &record.stable);
@@ -222,7 +228,10 @@ fn message(spec: &Rollout, record: &Record, now: Duration) -> String {
             format!("stopped: {why}; {split} stays in force: {fleet}; {hint}")
         }
         Stage::Start { .. } | Stage::Steps { .. } | Stage::Preview { .. } | Stage::Moving { .. } => {
-            under_way(spec, record, now, fleet)
+            let excess = record.rising().and_then(|to| capacity::excess(record, to));
+            let excess = excess.filter(|_| !matches!(gates::wait(spec, record, now), Some(Wait::Capacity { .. })));
+            let excess = excess.map(|excess| format!("; {excess}")).unwrap_or_default();
+            under_way(spec, record, now, fleet) + &excess
         }
     };
     match &record.hold {
@@ -242,7 +251,8 @@ fn under_way(spec: &Rollout, record: &Record, now: Duration, fleet: String) -> S
         return format!("{}; the fleet is back on {split}: {fleet}; serin resume {name} tries again", rejected.words);
     }
     if let Some(wait) = gates::wait(spec, record, now) {
-        return wait.message(record, now);
+        let back = retreat(record, now).filter(|_| matches!(wait, Wait::Capacity { .. }));
+        return back.unwrap_or_else(|| wait.message(record, now));
     }
     if !matches!(record.stage, Stage::Start { .. }) && !record.delivery.is_done() {
         return fleet;
@@ -270,6 +280,18 @@ fn under_way(spec: &Rollout, record: &Record, now: Duration, fleet: String) -> S
         }
         _ => fleet,
     }
+}
+
+/// How far it has come that goes back in steps.
+fn retreat(record: &Record, now: Duration) -> Option<String> {
+    let (to, name) = (record.receding()?, &record.name);
+    let wait = capacity::rest(record)?.message(record, now);
+    let all = match record.rising() {
+        Some(rising) if rising == to => format!("serin promote {name} --full"),
+        _ => format!("serin abort {name} --emergency"),
+    };
+    let reached = percent(record.weight(to));
+    Some(format!("all traffic on {to}: {reached} % so far, {wait}; {all} moves all at once"))
 }
 
 /// How the fleet stands, in words.

@@ -11,8 +11,10 @@ use crate::spec::{
 };
 
 mod ahead;
+mod background;
 mod blue_green;
 mod canary;
+mod capacity;
 mod commands;
 mod convergence;
 mod edits;
@@ -50,12 +52,13 @@ fn rollout(target: &str, strategy: Strategy) -> Rollout {
         webhooks: Vec::new(),
         promotion_windows: Vec::new(),
         group: None,
+        capacity_gate: None,
         origin: Origin { file: "a.yaml".into(), line: 1, column: 1 },
     }
 }
 
 fn canary(steps: &[Step]) -> Strategy {
-    Strategy::Canary(Canary { steps: steps.into(), affinity: None, scale_down_delay: secs(30) })
+    Strategy::Canary(Canary { steps: steps.into(), analysis: None, affinity: None, scale_down_delay: secs(30) })
 }
 
 fn weights(blue: u32, green: u32) -> Strategy {
@@ -172,6 +175,14 @@ impl Stage {
         self.input(Input::Tick)
     }
 
+    /// The versions can carry so many parts, and these words say why no more; the others carry everything.
+    fn room(&mut self, limits: &[(&str, u32, &str)]) -> Vec<Entry> {
+        let limit = |(version, most, why): &(&str, u32, &str)| {
+            (Arc::from(*version), Limit { most: *most, why: (*why).to_owned() })
+        };
+        self.input(Input::Room(Room { limits: limits.iter().map(limit).collect() }))
+    }
+
     fn command(&mut self, verb: Verb) -> Result<Vec<Entry>, Refusal> {
         let command = Command { verb, actor: "alice".into(), reason: None, seen: None };
         let entries = self.machine.command(self.now, command)?;
@@ -198,6 +209,12 @@ impl Stage {
         self.machine = machine;
         self.write(&entries);
         entries
+    }
+
+    /// The same once more, to see what would become of it.
+    fn fork(&self) -> Self {
+        let (machine, spec) = (self.machine.clone(), self.spec.clone());
+        Self { machine, spec, entries: Vec::new(), transcript: String::new(), ..*self }
     }
 
     fn status(&self) -> Status {

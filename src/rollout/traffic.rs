@@ -17,7 +17,8 @@ pub(super) fn served(spec: &Rollout, record: &Record) -> (Traffic, Option<Traffi
     let wanted = of(spec, record);
     let stable = &record.stable;
     let resting = with_affinity(spec, Traffic::of(whole(spec, stable)));
-    let to = record.rising().filter(|_| spec.convergence.canary_nodes.is_some() && record.rejected.is_none());
+    let back = record.rejected.is_some() || record.receding().is_some();
+    let to = record.rising().filter(|_| spec.convergence.canary_nodes.is_some() && !back);
     let Some(to) = to.filter(|_| wanted != resting) else { return (wanted, None) };
     let there = |name: &Arc<str>| has(spec, name) && (name == to || name == stable);
     let others = kept(spec, &record.traffic, there).unwrap_or(resting);
@@ -36,6 +37,10 @@ pub(super) fn of(spec: &Rollout, record: &Record) -> Traffic {
 /// What the stage of `record` asks for under `spec`.
 pub(super) fn asked(spec: &Rollout, record: &Record) -> Traffic {
     let stable = &record.stable;
+    let split = record.retreat.as_ref().filter(|_| record.receding().is_some());
+    if let Some(kept) = split.and_then(|split| kept(spec, &Traffic::of(split.clone()), |name| has(spec, name))) {
+        return with_affinity(spec, kept);
+    }
     let traffic = match (&record.stage, &spec.strategy) {
         (Stage::Weights, Strategy::Weights(split)) => Traffic::of(split.clone()),
         (Stage::Steps { to, entered, .. }, Strategy::Canary(canary)) => {

@@ -11,7 +11,7 @@ use prost_reflect::DynamicMessage;
 
 use super::analysis::AnalysisTemplate;
 use super::nodes::Glob;
-use super::strategy::{Convergence, Strategy};
+use super::strategy::{CapacityGate, Convergence, Strategy};
 use super::webhook::Webhook;
 use super::window::PromotionWindow;
 use super::yaml::Position;
@@ -239,6 +239,8 @@ pub struct Rollout {
     pub promotion_windows: Vec<Arc<PromotionWindow>>,
     /// Moves in lockstep with the other rollouts that name this group.
     pub group: Option<Arc<str>>,
+    /// A version gets no more than its endpoints can carry. Without it nobody asks.
+    pub capacity_gate: Option<CapacityGate>,
     /// Where it stands.
     pub origin: Origin,
 }

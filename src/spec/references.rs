@@ -47,10 +47,15 @@ pub(super) fn of_strategy(strategy: &Node) -> Vec<Reference> {
     let canary = strategy.get("canary");
     let steps = canary.and_then(|canary| canary.get("steps")).map_or(&[][..], items).iter();
     let inline = steps.filter_map(|step| step.get("analysis"));
+    let background = canary.and_then(|canary| canary.get("analysis"));
     let blue_green = strategy.get("blueGreen").into_iter();
     let around = blue_green
         .flat_map(|options| ["prePromotionAnalysis", "postPromotionAnalysis"].into_iter().map(|key| options.get(key)));
-    let templates = inline.chain(around.flatten()).filter_map(|analysis| analysis.get("templates")).flat_map(items);
+    let templates = inline
+        .chain(background)
+        .chain(around.flatten())
+        .filter_map(|analysis| analysis.get("templates"))
+        .flat_map(items);
     let names = templates.filter_map(|template| template.get("templateName"));
     names.filter_map(|node| reference(node, Role::AnalysisTemplate, None)).collect()
 }

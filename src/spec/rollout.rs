@@ -7,6 +7,7 @@
 mod analysis;
 mod blue_green;
 mod canary;
+mod capacity;
 mod convergence;
 mod duration;
 mod endpoint;
@@ -42,9 +43,6 @@ const OWN_FIELDS: [(&str, &str); 5] = [
     ("load_assignment", "it is made of the version's endpoints"),
 ];
 
-/// Keys of `spec` that nothing acts on yet and that may be left out without harm.
-const WITHOUT_EFFECT: [&str; 1] = ["capacityGate"];
-
 /// Ten minutes without progress are too many, as for Argo Rollouts.
 const PROGRESS_DEADLINE: Duration = Duration::from_secs(600);
 
@@ -57,10 +55,8 @@ pub(super) fn read(node: &Node, reporter: &mut Reporter, found: &mut Vec<Referen
     let spec = required(&document, "spec", "it holds the versions and the strategy", reporter)?;
     let mut known = vec!["nodes", "cluster", "versions", "target", "strategy", "convergence"];
     known.extend(["progressDeadlineSeconds", "progressDeadlineAbort", "rollbackWindow"]);
-    known.extend(["promotionWindows", "group", "webhooks"]);
-    known.extend(WITHOUT_EFFECT);
+    known.extend(["promotionWindows", "group", "webhooks", "capacityGate"]);
     let spec = Fields::read(spec, "spec", &known, reporter)?;
-    warn_without_effect(&spec, &WITHOUT_EFFECT, reporter);
 
     let nodes = nodes::all_or_some(spec.get("nodes"), reporter);
     if let Some(versions) = spec.get("versions") {
@@ -93,6 +89,11 @@ pub(super) fn read(node: &Node, reporter: &mut Reporter, found: &mut Vec<Referen
         let help = Some("groups move step by step, weights have no steps".to_owned());
         reporter.error(entry.position, "group cannot stand beside the strategy weights", "group", help);
     }
+    let capacity_gate = spec.get("capacityGate").and_then(|node| capacity::read(node, reporter));
+    if let (Some(entry), Some(Strategy::Weights(_))) = (spec.entry("capacityGate"), &strategy) {
+        let message = "capacityGate has no effect beside the strategy weights: the file is the split";
+        reporter.warning(entry.position, message, "capacityGate", None);
+    }
 
     let (name, position) = name?;
     let (nodes, versions, strategy) = (nodes?, versions?, strategy?);
@@ -109,6 +110,7 @@ pub(super) fn read(node: &Node, reporter: &mut Reporter, found: &mut Vec<Referen
         webhooks: webhooks.unwrap_or_default(),
         promotion_windows: promotion_windows.unwrap_or_default(),
         group,
+        capacity_gate,
         origin: origin(position, reporter),
     })
 }
@@ -158,16 +160,6 @@ fn refuse(fields: &Fields<'_>, refused: &[(&str, &str)], reporter: &mut Reporter
     for (key, why) in refused {
         if let Some(entry) = fields.entry(key) {
             reporter.error(entry.position, format!("{key} is not supported yet"), *key, Some((*why).to_owned()));
-        }
-    }
-}
-
-/// Warns of each key that nothing acts on yet.
-fn warn_without_effect(fields: &Fields<'_>, keys: &[&str], reporter: &mut Reporter) {
-    for key in keys {
-        if let Some(entry) = fields.entry(key) {
-            let message = format!("{key} is not supported yet: it has no effect in this version");
-            reporter.warning(entry.position, message, *key, None);
         }
     }
 }

@@ -37,6 +37,8 @@ pub enum Strategy {
 pub struct Canary {
     /// In order; after the last the new version is stable. Without any, it takes all traffic at once.
     pub steps: Vec<Step>,
+    /// Judged all the way, beside the steps.
+    pub analysis: Option<BackgroundAnalysis>,
     /// Users keep their version while the weight rises.
     pub affinity: Option<Affinity>,
     /// How long the old version's cluster stays after promotion.
@@ -45,7 +47,7 @@ pub struct Canary {
 
 impl Default for Canary {
     fn default() -> Self {
-        Self { steps: Vec::new(), affinity: None, scale_down_delay: SCALE_DOWN_DELAY }
+        Self { steps: Vec::new(), analysis: None, affinity: None, scale_down_delay: SCALE_DOWN_DELAY }
     }
 }
 
@@ -216,7 +218,7 @@ pub struct CapacityGate {
 pub struct BackgroundAnalysis {
     /// Names of templates, one or more.
     pub templates: Vec<Arc<str>>,
-    /// It begins with this step, from 1; 0 is the same as 1.
+    /// It begins with this step: from 1 to the number of steps.
     pub starting_step: usize,
 }
 

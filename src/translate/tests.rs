@@ -92,6 +92,7 @@ fn rollout(name: &str, nodes: &Arc<NodeSelector>, versions: &[(&str, &[&str])]) 
         webhooks: Vec::new(),
         promotion_windows: Vec::new(),
         group: None,
+        capacity_gate: None,
         origin: origin(),
     })
 }

@@ -10,7 +10,7 @@ use crate::rollout::{Command, Verb};
 /// The verbs, as they stand in the path.
 pub(super) const VERBS: [&str; 6] = ["promote", "pause", "resume", "abort", "retry", "undo"];
 
-const FIELDS: [&str; 5] = ["full", "toRevision", "actor", "reason", "seen"];
+const FIELDS: [&str; 6] = ["full", "emergency", "toRevision", "actor", "reason", "seen"];
 
 /// How the engine and edits are called in the journal: nobody else may be.
 const RESERVED: [&str; 2] = ["engine", "file"];
@@ -28,6 +28,9 @@ pub struct Order {
     /// With `promote`: straight to the end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub full: Option<bool>,
+    /// With `abort`: at once, whatever the stable version can carry; also what an abort has left so far.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub emergency: Option<bool>,
     /// With `undo`: to the version that became stable with this revision.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub to_revision: Option<u64>,
@@ -52,6 +55,7 @@ impl Order {
             serde_json::from_slice(body).map_err(|error| format!("the body is not a JSON object: {error}"))?;
         let order = Self {
             full: take(&mut fields, "full")?,
+            emergency: take(&mut fields, "emergency")?,
             to_revision: take(&mut fields, "toRevision")?,
             actor: take(&mut fields, "actor")?,
             reason: take(&mut fields, "reason")?,
@@ -73,16 +77,23 @@ impl Order {
 
     /// As a command of this verb. `Err` says what does not go with it.
     pub(super) fn command(self, verb: &str) -> Result<Command, String> {
-        let verb = match (verb, self.full, self.to_revision) {
-            (verb, Some(_), _) if verb != "promote" => return Err(format!("full goes with promote, not with {verb}")),
-            (verb, _, Some(_)) if verb != "undo" => return Err(format!("toRevision goes with undo, not with {verb}")),
-            ("promote", Some(true), _) => Verb::PromoteFull,
-            ("promote", ..) => Verb::Promote,
-            ("pause", ..) => Verb::Pause,
-            ("resume", ..) => Verb::Resume,
-            ("abort", ..) => Verb::Abort,
-            ("retry", ..) => Verb::Retry,
-            ("undo", _, revision) => Verb::Undo(revision),
+        let given = [
+            ("full", "promote", self.full.is_some()),
+            ("emergency", "abort", self.emergency.is_some()),
+            ("toRevision", "undo", self.to_revision.is_some()),
+        ];
+        if let Some((field, of, _)) = given.into_iter().find(|(_, of, given)| *given && *of != verb) {
+            return Err(format!("{field} goes with {of}, not with {verb}"));
+        }
+        let verb = match verb {
+            "promote" if self.full == Some(true) => Verb::PromoteFull,
+            "promote" => Verb::Promote,
+            "pause" => Verb::Pause,
+            "resume" => Verb::Resume,
+            "abort" if self.emergency == Some(true) => Verb::AbortEmergency,
+            "abort" => Verb::Abort,
+            "retry" => Verb::Retry,
+            "undo" => Verb::Undo(self.to_revision),
             _ => return Err(unknown_verb(verb)),
         };
         let actor = self.actor.as_deref().unwrap_or("unknown").into();

@@ -242,6 +242,8 @@ async fn every_verb_has_its_command() {
         ("pause", "{}", Verb::Pause),
         ("resume", " \n", Verb::Resume),
         ("abort", "", Verb::Abort),
+        ("abort", r#"{"emergency": true}"#, Verb::AbortEmergency),
+        ("abort", r#"{"emergency": false}"#, Verb::Abort),
         ("retry", "", Verb::Retry),
         ("undo", r#"{"toRevision": null}"#, Verb::Undo(None)),
         ("undo", r#"{"toRevision": 3}"#, Verb::Undo(Some(3))),
@@ -267,12 +269,13 @@ async fn a_body_with_a_mistake_reaches_nobody() {
     let long = format!(r#"{{"actor": "{}"}}"#, "a".repeat(101));
     let mistakes = [
         ("promote", r#"{"ful": true}"#, r#"unknown field "ful" in the body; did you mean "full"?"#),
-        ("promote", r#"{"force": 1}"#, "expected one of full, toRevision, actor, reason, seen"),
+        ("promote", r#"{"force": 1}"#, "expected one of full, emergency, toRevision, actor, reason, seen"),
         ("promote", "[]", "the body is not a JSON object"),
         ("promote", "{", "the body is not a JSON object"),
         ("promote", r#"{"full": "yes"}"#, r#"full in the body: invalid type: string "yes", expected a boolean"#),
         ("undo", r#"{"toRevision": -1}"#, "toRevision in the body: "),
         ("abort", r#"{"full": true}"#, "full goes with promote, not with abort"),
+        ("undo", r#"{"emergency": true}"#, "emergency goes with abort, not with undo"),
         ("promote", r#"{"toRevision": 1}"#, "toRevision goes with undo, not with promote"),
         ("abort", r#"{"actor": "engine"}"#, r#"actor "engine" is not taken"#),
         ("abort", r#"{"actor": " "}"#, "actor in the body is empty"),

@@ -36,8 +36,7 @@ pub(super) enum RolloutCommand {
     #[command(after_help = order::RESUME)]
     Resume(order::OrderArgs),
     /// Put all traffic back on the stable version, at once
-    #[command(after_help = order::ABORT)]
-    Abort(order::OrderArgs),
+    Abort(order::AbortArgs),
     /// Start an aborted rollout again, from its first step
     #[command(after_help = order::RETRY)]
     Retry(order::OrderArgs),
@@ -68,7 +67,7 @@ pub(super) fn run(command: &RolloutCommand, out: &mut dyn Write, err: &mut dyn W
         RolloutCommand::Promote(args) => order::promote(args, out, err),
         RolloutCommand::Pause(args) => order::run("pause", args, out, err),
         RolloutCommand::Resume(args) => order::run("resume", args, out, err),
-        RolloutCommand::Abort(args) => order::run("abort", args, out, err),
+        RolloutCommand::Abort(args) => order::abort(args, out, err),
         RolloutCommand::Retry(args) => order::run("retry", args, out, err),
         RolloutCommand::Undo(args) => order::undo(args, out, err),
         RolloutCommand::Status(args) => status::run(args, out, err),

@@ -36,14 +36,18 @@ Exit codes: 0 done, 1 refused with the reason, 2 no such rollout or no server.
 Example:
   serin resume checkout";
 
-pub(super) const ABORT: &str = "\
+const ABORT: &str = "\
 It works whatever a rollout under way waits for. The rollout is Degraded after it: the file still names the \
 version that was aborted, so `serin retry` tries it again, and any edit of the target starts afresh.
 
+Where `capacityGate` says that the stable version cannot carry all of it now, it gets at once what it can carry, and \
+the rest as soon as it can. --emergency waits for nothing, also after an abort.
+
 Exit codes: 0 done, 1 refused with the reason, 2 no such rollout or no server.
 
-Example:
-  serin abort checkout --reason 'checkout errors up'";
+Examples:
+  serin abort checkout --reason 'checkout errors up'
+  serin abort checkout --emergency  # all of it, whatever the stable version can carry";
 
 pub(super) const RETRY: &str = "\
 It takes a rollout that was aborted, by command or by itself, through all its steps.
@@ -96,6 +100,17 @@ pub(in crate::cli) struct PromoteArgs {
     full: bool,
 }
 
+/// What to abort, and at what price.
+#[derive(Debug, Args)]
+#[command(after_help = ABORT)]
+pub(in crate::cli) struct AbortArgs {
+    #[command(flatten)]
+    order: OrderArgs,
+    /// All of it at once, whatever the stable version can carry
+    #[arg(long)]
+    emergency: bool,
+}
+
 /// What to undo, and how far back.
 #[derive(Debug, Args)]
 #[command(after_help = UNDO)]
@@ -110,6 +125,11 @@ pub(in crate::cli) struct UndoArgs {
 pub(super) fn promote(args: &PromoteArgs, out: &mut dyn Write, err: &mut dyn Write) -> anyhow::Result<Outcome> {
     let order = Order { full: args.full.then_some(true), ..args.order.order() };
     send("promote", &args.order, order, out, err)
+}
+
+pub(super) fn abort(args: &AbortArgs, out: &mut dyn Write, err: &mut dyn Write) -> anyhow::Result<Outcome> {
+    let order = Order { emergency: args.emergency.then_some(true), ..args.order.order() };
+    send("abort", &args.order, order, out, err)
 }
 
 pub(super) fn undo(args: &UndoArgs, out: &mut dyn Write, err: &mut dyn Write) -> anyhow::Result<Outcome> {

@@ -289,11 +289,12 @@ fn a_command_says_what_it_saw_and_prints_what_is_so_now() {
 
 #[test]
 fn every_verb_asks_for_what_it_says() {
-    let lines: [(&[&str], &str); 7] = [
+    let lines: [(&[&str], &str); 8] = [
         (&["promote", "--full"], r#"promote {"actor":"ann","full":true,"seen":3}"#),
         (&["pause"], r#"pause {"actor":"ann","seen":3}"#),
         (&["resume"], r#"resume {"actor":"ann","seen":3}"#),
         (&["abort"], r#"abort {"actor":"ann","seen":3}"#),
+        (&["abort", "--emergency"], r#"abort {"actor":"ann","emergency":true,"seen":3}"#),
         (&["retry"], r#"retry {"actor":"ann","seen":3}"#),
         (&["undo"], r#"undo {"actor":"ann","seen":3}"#),
         (&["undo", "--to-revision", "1"], r#"undo {"actor":"ann","seen":3,"toRevision":1}"#),

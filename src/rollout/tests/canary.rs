@@ -94,7 +94,8 @@ fn routes_and_mirrors_keep_their_order_and_can_be_taken_away() {
 #[test]
 fn affinity_is_in_the_traffic_also_when_nothing_is_under_way() {
     let affinity = Affinity::Header("x-user".into());
-    let with = Canary { steps: Vec::new(), affinity: Some(affinity.clone()), scale_down_delay: secs(30) };
+    let with =
+        Canary { steps: Vec::new(), analysis: None, affinity: Some(affinity.clone()), scale_down_delay: secs(30) };
     let mut stage = Stage::new(Strategy::Canary(with));
     assert_eq!(stage.machine.traffic().affinity, Some(affinity.clone()));
     stage.target("green");

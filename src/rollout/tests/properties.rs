@@ -5,7 +5,8 @@ use proptest::strategy::Strategy as Generator;
 use super::hooks::hook;
 use super::windows::nights;
 use super::*;
-use crate::spec::{OnNack, OnTimeout, TOTAL_WEIGHT, WebhookKind, WindowVerdict, verdict};
+use crate::rollout::traffic::part;
+use crate::spec::{BackgroundAnalysis, OnNack, OnTimeout, TOTAL_WEIGHT, WebhookKind, WindowVerdict, verdict};
 
 /// One thing that happens.
 #[derive(Debug, Clone)]
@@ -22,6 +23,8 @@ enum Event {
     /// To a question that was asked once.
     Late(usize, Answer),
     Barrier(bool),
+    /// What versions can carry.
+    Room(Vec<(&'static str, u32)>),
     /// The record is damaged.
     Lost,
 }
@@ -54,9 +57,16 @@ fn verb() -> impl Generator<Value = Verb> {
         Just(Verb::Promote),
         Just(Verb::PromoteFull),
         Just(Verb::Abort),
+        Just(Verb::AbortEmergency),
         Just(Verb::Retry),
         (0..4u64).prop_map(|revision| Verb::Undo((revision > 0).then_some(revision))),
     ]
+}
+
+fn room() -> impl Generator<Value = Vec<(&'static str, u32)>> {
+    let version = prop_oneof![Just("red"), Just("green"), Just("blue")];
+    let most = prop_oneof![1 => Just(0), 3 => 0..=TOTAL_WEIGHT];
+    vec((version, most), 0..3)
 }
 
 fn event() -> impl Generator<Value = Event> {
@@ -70,13 +80,18 @@ fn event() -> impl Generator<Value = Event> {
         8 => (0..3usize, answer()).prop_map(|(index, answer)| Event::Answer(index, answer)),
         1 => (0..100usize, answer()).prop_map(|(index, answer)| Event::Late(index, answer)),
         2 => any::<bool>().prop_map(Event::Barrier),
+        2 => room().prop_map(Event::Room),
         1 => Just(Event::Lost),
     ]
 }
 
 pub(super) fn spec() -> impl Generator<Value = Rollout> {
     let strategy = prop_oneof![
-        3 => vec(step(), 0..6).prop_map(|steps| canary(&steps)),
+        3 => (vec(step(), 0..6), prop_oneof![Just(0), 1..4usize]).prop_map(|(steps, starting_step)| {
+            let templates = vec!["golden".into()];
+            let analysis = (starting_step > 0).then_some(BackgroundAnalysis { templates, starting_step });
+            Strategy::Canary(Canary { steps, analysis, ..Canary::default() })
+        }),
         1 => (any::<bool>(), 0..100u64, any::<bool>(), any::<bool>()).prop_map(|(enabled, time, preview, judged)| {
             let templates = if judged { vec!["golden".into()] } else { Vec::new() };
             Strategy::BlueGreen(BlueGreen {
@@ -122,8 +137,8 @@ fn apply(stage: &mut Stage, event: &Event) {
     match event {
         Event::Target(target) => drop(stage.target(target)),
         Event::Steps(steps) => drop(stage.edit(|spec| {
-            if matches!(spec.strategy, Strategy::Canary(_)) {
-                spec.strategy = canary(steps);
+            if let Strategy::Canary(canary) = &mut spec.strategy {
+                canary.steps.clone_from(steps);
             }
         })),
         Event::Wait(time) => drop(stage.wait(*time)),
@@ -157,6 +172,10 @@ fn apply(stage: &mut Stage, event: &Event) {
                 assert!(stage.input(Input::Answer { decision, answer: answer.clone() }).is_empty());
                 assert_eq!(stage.machine.record(), before, "an answer that nobody asked for changes nothing");
             }
+        }
+        Event::Room(limits) => {
+            let limits: Vec<_> = limits.iter().map(|(version, most)| (*version, *most, "it is small")).collect();
+            stage.room(&limits);
         }
         Event::Barrier(open) => drop(stage.input(Input::Barrier((!open).then(|| "cart of group shop".to_owned())))),
     }
@@ -227,7 +246,8 @@ proptest! {
                 Event::Answer(..) | Event::Late(..) | Event::Barrier(_) => !(held || aborted || open),
                 // These say themselves what is wanted now.
                 Event::Target(_) | Event::Steps(_) => true,
-                Event::Command(Verb::Pause | Verb::Abort) | Event::Nack | Event::Lost => false,
+                Event::Command(Verb::Pause | Verb::Abort | Verb::AbortEmergency) | Event::Nack | Event::Lost => false,
+                Event::Room(_) => !(held || aborted || open),
                 Event::Command(_) => !pending || matches!(event, Event::Command(Verb::PromoteFull | Verb::Undo(_))) || held,
                 Event::Wait(_) => !(held || aborted || open)
                     && (!pending || follow || stage.spec.convergence.on_timeout != OnTimeout::Pause),
@@ -251,7 +271,10 @@ proptest! {
             let Some(shut) = shut else { continue };
             let opened = match event {
                 Event::Target(_) | Event::Steps(_) | Event::Command(Verb::PromoteFull | Verb::Undo(_)) => continue,
-                Event::Command(Verb::Promote) => shut != "barrier" && shut != "window",
+                Event::Command(Verb::Promote) => shut != "barrier" && shut != "window" && !shut.starts_with("capacity"),
+                Event::Command(Verb::Resume) => shut.starts_with("background"),
+                Event::Command(Verb::AbortEmergency) => before.stable.as_ref() == Some(&target),
+                Event::Room(_) => shut.starts_with("capacity"),
                 // It opens by itself.
                 Event::Wait(_) => shut == "window" && verdict(&stage.spec.promotion_windows, stage.now) == WindowVerdict::Open,
                 Event::Command(_) | Event::Evidence(_) | Event::Nack | Event::Late(..) | Event::Lost => false,
@@ -323,21 +346,24 @@ proptest! {
     }
 
     #[test]
-    fn an_abort_reaches_the_stable_version_in_one_transition(spec in spec(), events in vec(event(), 0..40)) {
+    fn an_abort_reaches_the_stable_version_in_one_transition(
+        spec in spec(),
+        events in vec(event(), 0..40),
+        emergency in any::<bool>(),
+    ) {
         let mut stage = Stage::of(spec);
         for event in &events {
             apply(&mut stage, event);
-            let mut aborted = Stage {
-                machine: stage.machine.clone(),
-                spec: stage.spec.clone(),
-                entries: Vec::new(),
-                transcript: String::new(),
-                ..stage
-            };
+            let mut aborted = stage.fork();
+            if !emergency {
+                aborted.room(&[]);
+            }
             let generation = aborted.machine.generation();
-            let Ok(entries) = aborted.command(Verb::Abort) else { continue };
+            let verb = if emergency { Verb::AbortEmergency } else { Verb::Abort };
+            let Ok(entries) = aborted.command(verb) else { continue };
             prop_assert_eq!(entries.iter().filter(|entry| entry.from.weights != entry.to.weights).count().max(1), 1);
-            prop_assert!(entries[0].why.starts_with("aborted"));
+            let why = &entries[0].why;
+            prop_assert!(why.starts_with("aborted") || emergency && why.starts_with("what is left goes back"));
             prop_assert!(aborted.machine.generation() <= generation + 1);
             let stable = aborted.status().stable.expect("stable");
             prop_assert_eq!(aborted.weight(&stable), TOTAL_WEIGHT);
@@ -445,5 +471,78 @@ proptest! {
             prop_assert_eq!(&pair[0].to.weights, &pair[1].from.weights);
         }
         prop_assert_eq!(stage.entries, again.entries);
+    }
+
+    #[test]
+    fn nothing_rises_above_what_it_can_carry(spec in spec(), events in vec(event(), 0..60)) {
+        let mut stage = Stage::of(spec);
+        for event in &events {
+            let before = stage.machine.traffic().clone();
+            apply(&mut stage, event);
+            let record = stage.machine.record();
+            // Somebody takes it upon themselves, or what a step or a rejection takes from the new version goes back.
+            let forced = record.gates.free && !record.gates.paced
+                || matches!(event, Event::Command(Verb::AbortEmergency) | Event::Nack | Event::Lost);
+            let back = stage.machine.rising().is_some() && record.receding().is_none();
+            for (version, weight) in &stage.machine.traffic().split.0 {
+                let rose = *weight > part(&before, version);
+                let own = back && version == stage.machine.stable();
+                let most = record.room.most(version);
+                prop_assert!(!rose || forced || own || *weight <= most, "{version} {weight} above {most}: {event:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_goes_back_never_turns_round_and_arrives(
+        spec in spec(),
+        events in vec(event(), 0..40),
+        rooms in vec(room(), 0..6),
+        emergency in any::<bool>(),
+    ) {
+        let mut stage = Stage::of(spec);
+        for event in &events {
+            apply(&mut stage, event);
+            let mut aborted = stage.fork();
+            let mut weight = aborted.weight(&aborted.machine.stable().clone());
+            if aborted.command(Verb::Abort).is_err() {
+                continue;
+            }
+            let stable = aborted.machine.stable().clone();
+            for room in &rooms {
+                apply(&mut aborted, &Event::Room(room.clone()));
+                aborted.restart();
+                let now = aborted.weight(&stable);
+                let most = aborted.machine.record().room.most(&stable);
+                prop_assert!(now >= weight && now + 100 > most.min(TOTAL_WEIGHT), "{weight} to {now} of {most}");
+                prop_assert_eq!(now == TOTAL_WEIGHT, aborted.machine.record().retreat.is_none());
+                weight = now;
+            }
+            if emergency {
+                let _ = aborted.command(Verb::AbortEmergency);
+            } else {
+                aborted.room(&[]);
+            }
+            prop_assert_eq!(aborted.weight(&stable), TOTAL_WEIGHT);
+        }
+    }
+
+    #[test]
+    fn a_background_verdict_that_fails_aborts_in_one_transition(spec in spec(), events in vec(event(), 0..60)) {
+        let mut stage = Stage::of(spec);
+        for event in &events {
+            apply(&mut stage, event);
+            let beside = |ask: &Ask| matches!(ask.question, Question::Analysis { background: true, .. });
+            let mut failed = stage.fork();
+            let Some(ask) = failed.machine.asks().into_iter().find(beside) else { continue };
+            prop_assert!(failed.machine.rising().is_some());
+            failed.room(&[]);
+            let answer = Answer::No("errors".to_owned());
+            let entries = failed.input(Input::Answer { decision: ask.decision, answer });
+            prop_assert_eq!(&entries[0].why, "aborted: background analysis golden fails: errors");
+            prop_assert_eq!(failed.phase(), Phase::Degraded);
+            prop_assert_eq!(failed.weight(&failed.machine.stable().clone()), TOTAL_WEIGHT);
+            prop_assert!(failed.machine.asks().iter().all(|ask| !beside(ask)));
+        }
     }
 }

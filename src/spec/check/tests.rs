@@ -366,6 +366,9 @@ fn a_template_must_be_defined() {
     assert_eq!(told, [format!("{undefined} (did you mean \"golden\"?)")]);
     let told = check_all(&[("a", &strategy(around)), ("b", &template("golden"))], &[]);
     assert_eq!(told, ["a:7:76: error: no analysis template \"x\" is defined"]);
+    let beside = "canary: {stepWeights: [5], analysis: {templates: [{templateName: y}]}}";
+    let told = check_all(&[("a", &strategy(beside))], &[]);
+    assert_eq!(told, ["a:7:79: error: no analysis template \"y\" is defined"]);
     let broken = template("goldn").replace("min: 1", "min: a");
     let told = check_all(&[("a", &strategy(steps)), ("b", &broken)], &[]);
     assert_eq!(told.len(), 1, "what has mistakes is not called undefined: {told:?}");

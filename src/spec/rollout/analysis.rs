@@ -13,10 +13,25 @@ const REFUSED: [(&str, &str); 2] =
 
 /// Reads the value of the key `place`: the names of one or more templates. What is wrong is reported.
 pub(super) fn read(node: &Node, place: &str, reporter: &mut Reporter) -> Vec<Arc<str>> {
-    let Some(fields) = Fields::read(node, place, &["templates", "args", "dryRun"], reporter) else { return Vec::new() };
-    refuse(&fields, &REFUSED, reporter);
+    let fields = Fields::read(node, place, &["templates", "args", "dryRun"], reporter);
+    fields.map(|fields| templates(&fields, place, reporter)).unwrap_or_default()
+}
+
+/// The same beside the steps, with the value of `startingStep`.
+pub(super) fn read_background<'a>(
+    node: &'a Node,
+    place: &str,
+    reporter: &mut Reporter,
+) -> (Vec<Arc<str>>, Option<&'a Node>) {
+    let known = ["templates", "startingStep", "args", "dryRun"];
+    let Some(fields) = Fields::read(node, place, &known, reporter) else { return (Vec::new(), None) };
+    (templates(&fields, place, reporter), fields.get("startingStep"))
+}
+
+fn templates(fields: &Fields<'_>, place: &str, reporter: &mut Reporter) -> Vec<Arc<str>> {
+    refuse(fields, &REFUSED, reporter);
     let path = format!("{place}.templates");
-    let Some(node) = required(&fields, &path, "it says which metrics are judged", reporter) else { return Vec::new() };
+    let Some(node) = required(fields, &path, "it says which metrics are judged", reporter) else { return Vec::new() };
     let items = list(node, &path, reporter);
     if items.is_some_and(<[_]>::is_empty) {
         reporter.error(node.position, format!("{path} is empty"), "[]", None);

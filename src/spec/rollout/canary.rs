@@ -1,4 +1,4 @@
-//! `strategy.canary`: steps, or the sugar that stands for steps; affinity.
+//! `strategy.canary`: steps, or the sugar that stands for steps; analysis beside them; affinity.
 //!
 //! The sugar is Flagger's: a weight, a pause of `interval` (a minute unless given), the next weight, and after the last
 //! one promotion.
@@ -6,10 +6,10 @@
 use std::time::Duration;
 
 use super::scalar::{shown, weight};
-use super::{duration, header, refuse, required, scalar, step};
+use super::{analysis, duration, header, required, scalar, step};
 use crate::spec::Reporter;
 use crate::spec::fields::{Fields, list, one_of};
-use crate::spec::strategy::{Affinity, Canary, Step, TOTAL_WEIGHT};
+use crate::spec::strategy::{Affinity, BackgroundAnalysis, Canary, Step, TOTAL_WEIGHT};
 use crate::spec::yaml::{Data, Node};
 
 const KEYS: [&str; 8] = [
@@ -25,9 +25,6 @@ const KEYS: [&str; 8] = [
 
 const SUGAR: [&str; 4] = ["stepWeight", "maxWeight", "stepWeights", "interval"];
 
-/// Keys that nothing acts on yet.
-const REFUSED: [(&str, &str); 1] = [("analysis", "without it the rollout would go on without a verdict")];
-
 /// Flagger's default.
 const INTERVAL: Duration = Duration::from_secs(60);
 
@@ -37,16 +34,38 @@ pub(super) fn read(node: &Node, reporter: &mut Reporter) -> Canary {
     if node.data == Data::Null {
         return default;
     }
+    let errors = reporter.errors();
     let Some(fields) = Fields::read(node, "canary", &KEYS, reporter) else { return default };
-    refuse(&fields, &REFUSED, reporter);
+    let steps = steps(&fields, reporter);
+    // How many steps there are is known where none has mistakes.
+    let count = (reporter.errors() == errors).then_some(steps.len());
     Canary {
-        steps: steps(&fields, reporter),
+        analysis: fields.get("analysis").and_then(|node| background(node, count, reporter)),
+        steps,
         affinity: fields.get("sessionAffinity").and_then(|node| affinity(node, reporter)),
         scale_down_delay: fields
             .get("scaleDownDelaySeconds")
             .and_then(|node| scalar::seconds(node, "scaleDownDelaySeconds", 0, reporter))
             .unwrap_or(default.scale_down_delay),
     }
+}
+
+/// `analysis:` beside `count` steps, if that is known.
+fn background(node: &Node, count: Option<usize>, reporter: &mut Reporter) -> Option<BackgroundAnalysis> {
+    if count == Some(0) {
+        let help = Some("without steps all traffic moves at once: add steps, or use blueGreen".to_owned());
+        reporter.error(node.position, "analysis has no steps to stand beside", "analysis", help);
+    }
+    let (templates, starting_step) = analysis::read_background(node, "analysis", reporter);
+    let starting_step = match starting_step {
+        None => 1,
+        Some(node) => {
+            let most =
+                count.filter(|count| *count > 0).map_or(u32::MAX, |count| u32::try_from(count).unwrap_or(u32::MAX));
+            scalar::whole(node, "analysis.startingStep", 1..=most, reporter)? as usize
+        }
+    };
+    (!templates.is_empty()).then_some(BackgroundAnalysis { templates, starting_step })
 }
 
 fn steps(fields: &Fields<'_>, reporter: &mut Reporter) -> Vec<Step> {

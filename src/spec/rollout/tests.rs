@@ -1,5 +1,6 @@
 mod blue_green;
 mod canary;
+mod capacity;
 mod spec;
 mod template;
 mod webhook;
@@ -391,15 +392,7 @@ fn weights_are_checked() {
 }
 
 #[test]
-fn what_is_not_supported_yet_says_so() {
-    for key in WITHOUT_EFFECT {
-        let (file, diagnostics) = parse(&with(4, &format!("spec:\n  {key}: 1")));
-        assert_eq!(
-            diagnostics,
-            [format!("5:3: warning: {key} is not supported yet: it has no effect in this version")]
-        );
-        assert_eq!(file.rollouts.len(), 1);
-    }
+fn an_unknown_key_is_told_with_the_nearest() {
     let (_, diagnostics) = parse(&with(4, "spec:\n  convergance: 1"));
     assert_eq!(diagnostics, ["5:3: error: unknown key \"convergance\" in spec (did you mean \"convergence\"?)"]);
 }

@@ -22,6 +22,7 @@ fn rollout(name: &str, versions: &[String]) -> Rollout {
         webhooks: Vec::new(),
         promotion_windows: Vec::new(),
         group: None,
+        capacity_gate: None,
         origin: Origin { file: "a.yaml".into(), line: 1, column: 1 },
     }
 }

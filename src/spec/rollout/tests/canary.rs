@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::{good, refused, warned, with};
-use crate::spec::{Affinity, Canary, HeaderMatch, HeaderRoute, MirrorRoute, Step, Strategy, StringMatch};
+use crate::spec::{
+    Affinity, BackgroundAnalysis, Canary, HeaderMatch, HeaderRoute, MirrorRoute, Step, Strategy, StringMatch,
+};
 
 fn rollout(canary: &str) -> String {
     with(6, &format!("  target: blue\n  strategy:\n    canary: {canary}"))
@@ -51,6 +53,7 @@ fn a_canary_is_read_whole() {
     let header_route = |matches| Step::SetHeaderRoute(HeaderRoute { name: "qa".into(), matches });
     let mirror = |percentage| Step::SetMirrorRoute(MirrorRoute { name: "shadow".into(), percentage });
     let expected = Canary {
+        analysis: None,
         steps: vec![
             header_route(vec![
                 matching("x-canary", StringMatch::Exact("true".into())),
@@ -133,10 +136,6 @@ fn a_canary_is_checked() {
     for (text, expected) in [
         ("|5", "canary must be a mapping, found 5"),
         ("{|step: []}", "unknown key \"step\" in canary (did you mean \"steps\"?)"),
-        (
-            "{|analysis: {templates: []}}",
-            "analysis is not supported yet (without it the rollout would go on without a verdict)",
-        ),
         (
             "{scaleDownDelaySeconds: |30s}",
             "scaleDownDelaySeconds must be a whole number of seconds, found \"30s\" (write 30 as a bare number)",
@@ -344,5 +343,59 @@ fn only_what_was_made_is_taken_away() {
         ),
     ] {
         refused(&rollout(&format!("{{steps: [{steps}]}}")), expected);
+    }
+}
+
+#[test]
+fn an_analysis_beside_the_steps_is_read() {
+    let judged = |starting_step, names: &[&str]| {
+        Some(BackgroundAnalysis { templates: names.iter().map(|name| (*name).into()).collect(), starting_step })
+    };
+    let steps = "steps: [{setWeight: 5}, {pause: {}}]";
+    let canary = read(&format!("{{{steps}, analysis: {{templates: [{{templateName: golden}}]}}}}"));
+    assert_eq!((canary.analysis, canary.steps.len()), (judged(1, &["golden"]), 2));
+    let two = "[{templateName: golden}, {templateName: 2}]";
+    let canary = read(&format!("{{{steps}, analysis: {{templates: {two}, startingStep: 2}}}}"));
+    assert_eq!(canary.analysis, judged(2, &["golden", "2"]));
+    let sugar = read("{stepWeights: [5, 20], analysis: {templates: [{templateName: a}], startingStep: 4}}");
+    assert_eq!((sugar.analysis, sugar.steps.len()), (judged(4, &["a"]), 4));
+}
+
+#[test]
+fn an_analysis_beside_the_steps_is_checked() {
+    let golden = "templates: [{templateName: golden}]";
+    let two = "steps: [{setWeight: 5}, {pause: {}}]";
+    let least = "analysis.startingStep must be a whole number from 1";
+    for (text, expected) in [
+        (
+            format!("{{analysis: |{{{golden}}}}}"),
+            "analysis has no steps to stand beside (without steps all traffic moves at once: add steps, or use \
+             blueGreen)"
+                .to_owned(),
+        ),
+        (format!("{{{two}, analysis: {{{golden}, startingStep: |3}}}}"), format!("{least} to 2, found 3")),
+        (format!("{{{two}, analysis: {{{golden}, startingStep: |0}}}}"), format!("{least} to 2, found 0")),
+        (format!("{{{two}, analysis: {{{golden}, startingStep: |two}}}}"), format!("{least} to 2, found \"two\"")),
+        (format!("{{stepWeights: [5], analysis: {{{golden}, startingStep: |3}}}}"), format!("{least} to 2, found 3")),
+        (format!("{{{two}, analysis: {{templates: |[]}}}}"), "analysis.templates is empty".to_owned()),
+        (
+            format!("{{{two}, analysis: |{{startingStep: 1}}}}"),
+            "analysis.templates is missing: it says which metrics are judged".to_owned(),
+        ),
+        (
+            format!("{{{two}, analysis: {{{golden}, |startStep: 1}}}}"),
+            "unknown key \"startStep\" in analysis (did you mean \"startingStep\"?)".to_owned(),
+        ),
+        (
+            format!("{{{two}, analysis: {{{golden}, |args: []}}}}"),
+            "args is not supported yet (without them queries would ask something else)".to_owned(),
+        ),
+        // One mistake, not two: how many steps there are is not known.
+        (
+            format!("{{|step: [], analysis: {{{golden}, startingStep: 9}}}}"),
+            "unknown key \"step\" in canary (did you mean \"steps\"?)".to_owned(),
+        ),
+    ] {
+        refused(&rollout(&text), &expected);
     }
 }
