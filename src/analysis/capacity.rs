@@ -57,6 +57,9 @@ pub fn waiting_longer(slots: u64, load: f64, time: f64) -> f64 {
 /// At least 1, and [`u64::MAX`] where no number is enough.
 #[must_use]
 pub fn slots_for(load: f64, limit: f64) -> u64 {
+    if !load.is_finite() {
+        return u64::MAX;
+    }
     let enough = |(slots, blocking): &(usize, f64)| {
         *slots > 0 && load < servers(*slots) && waiting_from(*slots, load, *blocking) <= limit
     };
@@ -154,10 +157,10 @@ fn precise(slots: u64) -> f64 {
     slots as f64
 }
 
-/// Rounded up. What is no number is more than there can be.
+/// Rounded up.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "never negative, and saturates")]
 fn whole(count: f64) -> u64 {
-    if count.is_nan() { u64::MAX } else { count.ceil() as u64 }
+    count.ceil() as u64
 }
 
 /// Whether a version can carry a share of the load, and by what figures.

@@ -115,10 +115,7 @@ fn the_fewest_slots() {
         assert_eq!([0.5, 0.2, 0.1, 0.05, 0.01, 0.001].map(|limit| slots_for(load, limit)), expected, "{load}");
     }
     assert_eq!((slots_for(0.0, 0.05), slots_for(0.0, 0.0)), (1, 1));
-    assert_eq!(
-        (slots_for(f64::NAN, 0.05), slots_for(f64::INFINITY, 0.05), slots_for(1.0, -1.0)),
-        (u64::MAX, u64::MAX, u64::MAX)
-    );
+    assert_eq!((slots_for(f64::NAN, 0.05), slots_for(f64::INFINITY, 0.05)), (u64::MAX, u64::MAX));
 }
 
 #[test]
