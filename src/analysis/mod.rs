@@ -8,6 +8,7 @@
 //! limits nothing here.
 
 mod book;
+pub mod capacity;
 mod counts;
 mod edges;
 mod evidence;
@@ -16,6 +17,7 @@ mod forecast;
 mod latency;
 mod metric;
 mod pace;
+pub mod plan;
 mod split;
 mod telling;
 mod totals;
