@@ -18,6 +18,7 @@ mod latency;
 mod metric;
 mod pace;
 pub mod plan;
+mod recent;
 mod split;
 mod telling;
 mod totals;
@@ -32,6 +33,7 @@ use metric::{Outcome, Watched};
 
 pub use book::{Book, Names, State};
 pub use counts::{CountsFile, Judged, Judgement, judge};
+pub use recent::Recent;
 pub use split::SampleRatio;
 pub use totals::{Totals, Traffic};
 

@@ -101,7 +101,7 @@ pub(super) fn withdraw(
 }
 
 /// Those of the templates that there are. The check across files lets none be missing.
-fn found(spec: Option<&SpecSet>, names: &[Arc<str>]) -> Vec<Arc<AnalysisTemplate>> {
+pub(super) fn found(spec: Option<&SpecSet>, names: &[Arc<str>]) -> Vec<Arc<AnalysisTemplate>> {
     let all = spec.into_iter().flat_map(|spec| spec.files.values()).flat_map(|file| &file.templates);
     let known: BTreeMap<_, _> = all.map(|template| (&template.name, template)).collect();
     names.iter().filter_map(|name| known.get(name).map(|template| Arc::clone(template))).collect()

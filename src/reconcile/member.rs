@@ -1,12 +1,15 @@
 //! One rollout of the files and its machine.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::Found;
+use super::measured::Measured;
+use crate::analysis::Run;
 use crate::rollout::{Command, Entry, Input, Machine, Verb, group};
 use crate::spec::{Rollout, Served, Strategy, Traffic};
+use crate::telemetry::{Bases, Meter};
 use crate::translate::version_of_user;
 
 /// How old a kept record gets while time brings something about: so much waited time a crash costs at most. What is due
@@ -14,6 +17,9 @@ use crate::translate::version_of_user;
 const OLDEST: Duration = Duration::from_secs(15);
 /// However soon.
 const YOUNGEST: Duration = Duration::from_secs(1);
+
+/// How old kept evidence gets: so much of it a crash costs at most.
+const EVIDENCE: Duration = Duration::from_secs(5);
 
 /// A machine that asks for a time that is past is not asked again before this.
 const SOON: Duration = Duration::from_millis(100);
@@ -35,6 +41,8 @@ pub(super) struct Member {
     pub(super) told: Option<(group::Place, group::Word)>,
     /// When a node that is away no longer counts.
     pub(super) stale: Option<Duration>,
+    /// What proxies measured of it.
+    pub(super) measured: Measured,
     /// When it is to be looked at; [`Duration::MAX`] if not before something happens.
     pub(super) due: Duration,
 }
@@ -50,6 +58,7 @@ impl Member {
             asked: BTreeSet::new(),
             told: None,
             stale: None,
+            measured: Measured::default(),
             due: Duration::MAX,
         }
     }
@@ -99,8 +108,29 @@ impl Member {
 
     /// When its record is to be kept though nothing happened.
     pub(super) fn save_due(&self, epoch: Duration) -> Option<Duration> {
-        let due = self.machine.next_deadline()?.saturating_sub(epoch);
-        Some(self.saved + (due.saturating_sub(self.saved) / 8).clamp(YOUNGEST, OLDEST))
+        let waited = self.machine.next_deadline().map(|due| {
+            let left = due.saturating_sub(epoch).saturating_sub(self.saved);
+            self.saved + (left / 8).clamp(YOUNGEST, OLDEST)
+        });
+        let measured = self.measured.news.then_some(self.saved + EVIDENCE);
+        waited.into_iter().chain(measured).min()
+    }
+
+    /// What is to be kept of its evidence and of the runs it waits for, beside its record.
+    pub(super) fn kept(
+        &mut self,
+        now: Duration,
+        meter: &Meter,
+        runs: &BTreeMap<Arc<str>, Run>,
+    ) -> Option<serde_json::Value> {
+        let runs = self.asked.iter().filter_map(|decision| Some((Arc::clone(decision), runs.get(decision)?.save(now))));
+        let runs: BTreeMap<_, _> = runs.collect();
+        if !self.measured.has_evidence() && runs.is_empty() {
+            return None;
+        }
+        let clusters = self.spec.versions.iter().map(|version| Arc::clone(&version.cluster_name)).collect();
+        let bases = if self.machine.rising().is_some() { meter.bases(&clusters) } else { Bases::default() };
+        self.measured.kept(bases, runs)
     }
 
     pub(super) fn next_due(&self, now: Duration, epoch: Duration) -> Duration {

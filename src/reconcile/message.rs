@@ -63,9 +63,9 @@ impl Reconciler {
 
     fn status(&self, now: Duration, name: &str) -> Option<Status> {
         let mut status = self.members.get(name)?.machine.status(self.epoch + now);
-        if let Some(progress) = self.progress_of(name) {
-            status.message = format!("{}; {progress}", status.message);
-        }
+        let member = self.members.get(name)?;
+        status.analysis = self.progress_of(now, name);
+        status.seen = member.measured.seen(&member.machine);
         if self.waiting.contains(name) {
             status.message = format!("held until --state can be written to, see the log; {}", status.message);
         }

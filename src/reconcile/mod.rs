@@ -9,6 +9,7 @@
 mod asking;
 mod edits;
 mod evidence;
+mod measured;
 mod member;
 mod message;
 mod telemetry;
@@ -128,6 +129,11 @@ pub struct Reconciler {
     meter: Meter,
     /// The clusters of all versions.
     counted: Arc<BTreeSet<Arc<str>>>,
+    /// Which rollouts have each of them.
+    owners: BTreeMap<Arc<str>, Vec<Arc<str>>>,
+    /// Those of which it is to be seen what their versions can carry, and when that was last done.
+    carried: BTreeSet<Arc<str>>,
+    carried_at: Duration,
 }
 
 impl Reconciler {
@@ -178,6 +184,7 @@ impl Reconciler {
             Input::Measured(decision, id, value) => self.take_measured(now, decision, id, value, &mut turn),
             Input::Telemetry(report) => self.take_report(now, report, &mut turn),
         }
+        self.judge_capacity(now, &mut turn);
         self.advance_runs(now, &mut turn);
         self.judge_groups(now, &mut turn);
         Self::effects(turn)
@@ -187,41 +194,8 @@ impl Reconciler {
     #[must_use]
     pub fn next_deadline(&self) -> Option<Duration> {
         let runs = self.runs.values().filter_map(Run::next_deadline);
-        self.due.first().map(|(due, _)| *due).into_iter().chain(runs).min()
-    }
-
-    fn take_spec(&mut self, now: Duration, spec: &Arc<SpecSet>, turn: &mut Turn) {
-        let before = self.spec.replace(Arc::clone(spec));
-        let Some(touched) = touched(before.as_deref(), spec) else { return };
-        for (name, rollout) in touched {
-            let entries = match (rollout, self.members.get_mut(&name)) {
-                (None, _) => {
-                    self.part_with(name, turn);
-                    continue;
-                }
-                (Some(rollout), Some(member)) if Arc::ptr_eq(&member.spec, rollout) || member.spec == *rollout => {
-                    continue;
-                }
-                (Some(rollout), Some(member)) => {
-                    turn.groups.extend(member.spec.group.clone());
-                    member.edit(self.epoch + now, rollout)
-                }
-                (Some(rollout), None) => {
-                    let found = self.found.remove(&name);
-                    if let Some(Found::Record(record, _)) = &found {
-                        self.served.insert(Arc::clone(&name), record.served());
-                    }
-                    let (machine, entries) = member::begin(self.epoch + now, rollout, found);
-                    let guessed = self.fresh && self.number == 0;
-                    let member = Member { guessed, ..Member::new(Arc::clone(rollout), machine, now) };
-                    self.members.insert(Arc::clone(&name), member);
-                    entries
-                }
-            };
-            self.settle(now, &name, entries, false, turn);
-        }
-        self.count_versions();
-        self.edited = true;
+        let due = self.due.first().map(|(due, _)| *due);
+        due.into_iter().chain(runs).chain(self.capacity_due()).min()
     }
 
     /// What to serve from now on, after the effects of an input were `written` or not; `None` if that is what is served
@@ -258,20 +232,6 @@ impl Reconciler {
         })
     }
 
-    /// Lets go of a rollout that no file names any more.
-    fn part_with(&mut self, name: Arc<str>, turn: &mut Turn) {
-        let Some(member) = self.members.remove(&name) else { return };
-        self.served.remove(&name);
-        self.moved.remove(&name);
-        self.active.remove(&name);
-        turn.groups.extend(member.spec.group.clone());
-        self.due.remove(&(member.due, Arc::clone(&name)));
-        for decision in member.asked {
-            asking::withdraw(&mut self.asked, &mut self.runs, decision, turn);
-        }
-        self.found.insert(name, Found::Record(Box::new(member.machine.record()), None));
-    }
-
     /// Tells a rollout how the fleet stands on it, and lets it do what is due.
     fn look(&mut self, now: Duration, name: &Arc<str>, turn: &mut Turn) {
         let Some(member) = self.members.get_mut(name) else { return };
@@ -281,6 +241,10 @@ impl Reconciler {
             Some((evidence, stale)) => (rollout::Input::Evidence(evidence), stale),
             None => (rollout::Input::Tick, None),
         };
+        if let rollout::Input::Evidence(evidence) = &input {
+            let converged = evidence.nodes > 0 && evidence.converged == evidence.nodes;
+            member.measured.settle(now, evidence.generation, converged);
+        }
         member.stale = stale;
         let entries = member.machine.handle(self.epoch + now, input);
         self.settle(now, name, entries, false, turn);
@@ -341,7 +305,8 @@ impl Reconciler {
             || (member.save_due(self.epoch).is_some_and(|due| due <= now) && turn.records.len() < SAVES)
         {
             member.saved = now;
-            turn.records.push(member.machine.record());
+            let evidence = member.kept(now, &self.meter, &self.runs);
+            turn.records.push(member.machine.record().with_evidence(evidence));
         }
         turn.entries.extend(entries);
         turn.groups.extend(member.spec.group.clone());
@@ -351,6 +316,17 @@ impl Reconciler {
             self.active.insert(Arc::clone(name));
         }
         let asks = member.machine.asks();
+        let rises = member.machine.rising().is_some();
+        if rises && !member.measured.is_about(&member.machine) {
+            self.follow(name);
+        }
+        self.plan(now, name);
+        self.ask(now, name, asks, turn);
+    }
+
+    /// Sees to it that a member is looked at when it is due.
+    fn plan(&mut self, now: Duration, name: &Arc<str>) {
+        let Some(member) = self.members.get_mut(name) else { return };
         let due = member.next_due(now, self.epoch);
         if due != member.due {
             self.due.remove(&(member.due, Arc::clone(name)));
@@ -359,7 +335,6 @@ impl Reconciler {
         if due < Duration::MAX {
             self.due.insert((due, Arc::clone(name)));
         }
-        self.ask(now, name, asks, turn);
     }
 
     fn effects(turn: Turn) -> Vec<Effect> {

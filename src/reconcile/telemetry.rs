@@ -1,30 +1,95 @@
-//! What proxies measure, on its way to whoever judges by it.
+//! What proxies measure, brought to whoever judges by it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Reconciler, Turn};
+use super::member::Member;
+use super::{Reconciler, Turn, asking, measured};
+use crate::rollout;
 use crate::telemetry::{Interval, Report};
+
+/// What versions can carry is worked out so often at most, while reports come in.
+const SOON: Duration = Duration::from_secs(1);
+
+/// And so often at least where it matters: proxies that fall silent say nothing of it.
+const LATE: Duration = Duration::from_secs(10);
 
 impl Reconciler {
     /// Takes a report of a proxy.
     pub(super) fn take_report(&mut self, now: Duration, report: Report, turn: &mut Turn) {
         if let Some(interval) = self.meter.take(now, report) {
-            self.take_interval(now, interval, turn);
+            self.take_interval(now, &interval, turn);
         }
     }
 
-    fn take_interval(&mut self, now: Duration, interval: Interval, turn: &mut Turn) {
-        let _ = (self, now, interval, turn);
+    fn take_interval(&mut self, now: Duration, interval: &Interval, turn: &mut Turn) {
+        let owners: BTreeSet<_> =
+            interval.clusters.keys().filter_map(|cluster| self.owners.get(cluster)).flatten().cloned().collect();
+        for name in owners {
+            let Some(member) = self.members.get_mut(&name) else { continue };
+            let news = member.measured.news;
+            if member.measured.take(now, interval, &member.spec, &member.machine) {
+                turn.runs.extend(member.asked.iter().filter(|decision| self.runs.contains_key(*decision)).cloned());
+                if !news {
+                    // It is to be kept before long.
+                    self.plan(now, &name);
+                }
+            }
+            self.carried.insert(name);
+        }
+    }
+
+    /// Tells the machines what their versions can carry, where that has changed.
+    pub(super) fn judge_capacity(&mut self, now: Duration, turn: &mut Turn) {
+        if self.capacity_due().is_none_or(|due| due > now) {
+            return;
+        }
+        let watched: Vec<_> = self.watched().collect();
+        self.carried.extend(watched);
+        self.carried_at = now;
+        for name in std::mem::take(&mut self.carried) {
+            let Some(member) = self.members.get_mut(&name) else { continue };
+            let meter = &self.meter;
+            let room = member.measured.room(now, &member.spec, &member.machine, |cluster| meter.live(now, cluster));
+            let Some(room) = room else { continue };
+            let entries = member.machine.handle(self.epoch + now, rollout::Input::Room(room));
+            self.settle(now, &name, entries, false, turn);
+        }
+    }
+
+    /// When that is to be done next, if anybody cares.
+    pub(super) fn capacity_due(&self) -> Option<Duration> {
+        if !self.carried.is_empty() {
+            return Some(self.carried_at + SOON);
+        }
+        self.watched().next().map(|_| self.carried_at + LATE)
+    }
+
+    /// Rollouts to which it matters what their versions can carry.
+    fn watched(&self) -> impl Iterator<Item = Arc<str>> {
+        let cares = |(_, member): &(&Arc<str>, &Member)| member.measured.watches_room(&member.spec);
+        self.members.iter().filter(cares).map(|(name, _)| Arc::clone(name))
+    }
+
+    /// Has a member's evidence follow its machine and its templates.
+    pub(super) fn follow(&mut self, name: &str) {
+        let Some(member) = self.members.get_mut(name) else { return };
+        let templates = asking::found(self.spec.as_deref(), &measured::templates(&member.spec));
+        member.measured.follow(&member.machine, &templates);
     }
 
     /// Counts the clusters of all versions of all rollouts, and no others.
     pub(super) fn count_versions(&mut self) {
-        let versions = self.members.values().flat_map(|member| &member.spec.versions);
-        let clusters: BTreeSet<_> = versions.map(|version| Arc::clone(&version.cluster_name)).collect();
-        if clusters != *self.counted {
-            self.counted = Arc::new(clusters);
+        let mut owners: BTreeMap<Arc<str>, Vec<Arc<str>>> = BTreeMap::new();
+        for (name, member) in &self.members {
+            for version in &member.spec.versions {
+                owners.entry(Arc::clone(&version.cluster_name)).or_default().push(Arc::clone(name));
+            }
+        }
+        self.owners = owners;
+        if !self.owners.keys().eq(self.counted.iter()) {
+            self.counted = Arc::new(self.owners.keys().cloned().collect());
             self.meter.count(Arc::clone(&self.counted));
         }
     }

@@ -26,7 +26,7 @@ pub(super) const MAX_NOTICES: usize = 100;
 pub(super) const BACKGROUND: &str = "background/";
 
 /// How much of an answer's words is kept, in characters.
-const MAX_WORDS: usize = 200;
+const MAX_WORDS: usize = 1_000;
 
 /// What a rollout wants asked now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,6 +93,8 @@ pub struct Call {
 pub enum Answer {
     /// A status of 200 to 299, or a verdict that passes.
     Yes,
+    /// A verdict that passes, with its figures in words.
+    Passed(String),
     /// Another status, or a verdict that fails: in words.
     No(String),
     /// No connection, or no answer in time: in words. It counts as a no; a notice is told again.
@@ -105,14 +107,14 @@ impl Answer {
     /// What was said instead of yes.
     pub(super) fn words(&self) -> Option<&str> {
         match self {
-            Self::Yes => None,
+            Self::Yes | Self::Passed(_) => None,
             Self::No(words) | Self::Unreached(words) | Self::Inconclusive(words) => Some(words),
         }
     }
 
     /// With no more words than are worth keeping.
     pub(super) fn in_short(mut self) -> Self {
-        if let Self::No(words) | Self::Unreached(words) | Self::Inconclusive(words) = &mut self
+        if let Self::Passed(words) | Self::No(words) | Self::Unreached(words) | Self::Inconclusive(words) = &mut self
             && let Some((end, _)) = words.char_indices().nth(MAX_WORDS)
         {
             words.truncate(end);

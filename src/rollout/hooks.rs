@@ -75,7 +75,7 @@ impl Machine {
             if let Some(index) = gates.notices.iter().position(|notice| notice.is_for(hook)) {
                 match answer {
                     Answer::Unreached(_) => gates.notices[index].rest = INTERVAL,
-                    Answer::Yes | Answer::No(_) | Answer::Inconclusive(_) => drop(gates.notices.remove(index)),
+                    Answer::Yes | Answer::Passed(_) | Answer::No(_) | Answer::Inconclusive(_) => drop(gates.notices.remove(index)),
                 }
             }
             return;
@@ -96,9 +96,12 @@ impl Machine {
 
     fn judged(&mut self, templates: &[Arc<str>], answer: Answer) {
         let name = Wait::Analysis(templates).words();
-        self.record.gates.learn(&analysis_key(templates), Some(answer.clone()));
+        // The figures are for the journal.
+        let kept = if matches!(answer, Answer::Passed(_)) { Answer::Yes } else { answer.clone() };
+        self.record.gates.learn(&analysis_key(templates), Some(kept));
         match answer {
             Answer::Yes => self.opened = Some(format!("{name} passes")),
+            Answer::Passed(words) => self.opened = Some(format!("{name} passes: {words}")),
             Answer::No(words) | Answer::Unreached(words) => {
                 self.abort(Actor::Engine, format!("{name} fails: {words}"));
             }
@@ -113,7 +116,7 @@ impl Machine {
         let name = Wait::Background(templates).words();
         self.record.gates.note(&background_key(templates), Some(answer.clone()));
         match answer {
-            Answer::Yes => {}
+            Answer::Yes | Answer::Passed(_) => {}
             Answer::No(words) | Answer::Unreached(words) => {
                 self.abort(Actor::Engine, format!("{name} fails: {words}"));
             }

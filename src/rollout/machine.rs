@@ -91,7 +91,7 @@ impl Machine {
     /// count as waited.
     pub fn restore(now: Duration, record: Record, spec: Arc<Rollout>) -> Result<(Self, Vec<Entry>), RecordError> {
         record.check()?;
-        let mut machine = Self::new(whole_millis(now), record, Arc::clone(&spec));
+        let mut machine = Self::new(whole_millis(now), record.with_evidence(None), Arc::clone(&spec));
         let journal = machine.handle(now, Input::Spec(spec));
         Ok((machine, journal))
     }
@@ -123,6 +123,12 @@ impl Machine {
     #[must_use]
     pub fn generation(&self) -> u64 {
         self.record.generation
+    }
+
+    /// The transition with which the way to the present version began: another number, another way, another judgement.
+    #[must_use]
+    pub fn way(&self) -> u64 {
+        self.record.gates.begun
     }
 
     /// The version to go back to. With plain weights: the heaviest.

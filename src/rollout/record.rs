@@ -75,6 +75,9 @@ pub struct Record {
     pub(super) retreat: Option<Split>,
     /// The versions that became stable, oldest first.
     pub(super) history: Vec<Past>,
+    /// What verdicts rest on: kept for whoever gathers it, of no concern here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    evidence: Option<serde_json::Value>,
 }
 
 /// Where a rollout is.
@@ -147,6 +150,18 @@ pub enum RecordError {
 }
 
 impl Record {
+    /// The same, with what verdicts rest on.
+    #[must_use]
+    pub fn with_evidence(self, evidence: Option<serde_json::Value>) -> Self {
+        Self { evidence, ..self }
+    }
+
+    /// What was kept by [`Self::with_evidence`].
+    #[must_use]
+    pub fn evidence(&self) -> Option<&serde_json::Value> {
+        self.evidence.as_ref()
+    }
+
     /// Of a rollout that nothing is known of: `stable` is taken as stable.
     pub(super) fn new(now: Duration, name: Arc<str>, stable: Arc<str>, stage: Stage, traffic: Traffic) -> Self {
         Self {
@@ -167,6 +182,7 @@ impl Record {
             ahead: None,
             delivery: Delivery::default(),
             gates: Gates::default(),
+            evidence: None,
             good: None,
             rejected: None,
             room: Room::default(),

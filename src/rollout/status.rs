@@ -63,6 +63,26 @@ pub struct Status {
     pub ahead: Option<Split>,
     /// How the fleet stands on it, as far as it is known; while canary nodes are ahead, how they do.
     pub convergence: Option<ConvergenceStatus>,
+    /// The split as proxies have seen it, as far as they report; filled in by who knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seen: Option<SeenStatus>,
+    /// How far each analysis is that judges it, in words; filled in by who knows.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub analysis: Vec<String>,
+}
+
+/// The split as proxies have seen it since the asked one last changed: counted on those that had acknowledged it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SeenStatus {
+    /// The version under way.
+    pub version: Arc<str>,
+    /// Requests that it got.
+    pub requests: u64,
+    /// Requests that it and the stable version got.
+    pub of: u64,
+    /// That this cannot be chance, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
 }
 
 /// The step a canary is at.
@@ -123,6 +143,8 @@ impl Machine {
                 waited: record.delivery.waited,
             }),
             ahead: record.ahead.map(|ahead| ahead.split),
+            seen: None,
+            analysis: Vec::new(),
             weights: record.traffic.split,
             name: record.name,
         }

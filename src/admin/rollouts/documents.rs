@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use crate::rollout::{ConvergenceStatus, Entry, Figures, Phase, Standing, Status, StepStatus};
+use crate::rollout::{ConvergenceStatus, Entry, Figures, Phase, SeenStatus, Standing, Status, StepStatus};
 
 /// Seconds from the Unix epoch to the end of the year 9999, the last that RFC 3339 can write.
 const LAST_SECOND: u64 = 253_402_300_799;
@@ -48,6 +48,27 @@ pub struct RolloutReport {
     pub weights: Vec<WeightReport>,
     /// How the fleet stands on it, as far as it is known.
     pub convergence: Option<ConvergenceReport>,
+    /// The split as proxies report it, since the asked one last changed; nothing before the first reports.
+    #[serde(default)]
+    pub seen: Option<SeenReport>,
+    /// How far each analysis is that judges it, in words.
+    #[serde(default)]
+    pub analysis: Vec<String>,
+}
+
+/// The split as proxies have seen it, on those that had acknowledged the asked one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SeenReport {
+    /// The version under way.
+    pub version: String,
+    /// Its share of the requests to it and to the stable version, in percent with two decimals.
+    pub weight: f64,
+    /// Requests that it got.
+    pub requests: u64,
+    /// Requests that both got.
+    pub of: u64,
+    /// That this cannot be chance, in words.
+    pub warning: Option<String>,
 }
 
 /// The step a canary is at.
@@ -169,10 +190,20 @@ impl RolloutReport {
             sequence: status.sequence,
             step: status.step.map(|StepStatus { index, of, words }| StepReport { index, of, words }),
             weights: weights(&status.weights.0),
+            seen: status.seen.map(SeenReport::new),
+            analysis: status.analysis,
             convergence: status.convergence.map(|ConvergenceStatus { converged, nodes, slowest, waited }| {
                 ConvergenceReport { converged, nodes, slowest, waited_ms: millis(waited) }
             }),
         }
+    }
+}
+
+impl SeenReport {
+    #[expect(clippy::cast_precision_loss, reason = "requests of one step are fewer than 2^53")]
+    fn new(SeenStatus { version, requests, of, warning }: SeenStatus) -> Self {
+        let weight = (10_000.0 * requests as f64 / of as f64).round() / 100.0;
+        Self { version: version.to_string(), weight, requests, of, warning }
     }
 }
 

@@ -17,7 +17,7 @@ use super::{Failure, Sources, ask};
 use crate::reconcile::{Message, suggest};
 
 pub use documents::{
-    ConvergenceReport, EntryReport, FiguresReport, HistoryReport, RolloutList, RolloutReport, StandingReport,
+    ConvergenceReport, EntryReport, FiguresReport, HistoryReport, RolloutList, RolloutReport, SeenReport, StandingReport,
     StepReport, UserReport, WeightReport,
 };
 pub use order::Order;

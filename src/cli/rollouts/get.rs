@@ -121,9 +121,13 @@ fn write(out: &mut dyn Write, report: &RolloutReport) -> io::Result<()> {
         ("Target", or_none(target)),
         ("Step", or_none(step)),
         ("Weights", words::weights(&report.weights)),
+        ("Seen", or_none(report.seen.as_ref().map(words::seen))),
         ("Convergence", or_none(report.convergence.as_ref().map(words::nodes))),
         ("Revision", report.revision.to_string()),
         ("Sequence", report.sequence.to_string()),
     ];
-    lines.iter().try_for_each(|(label, value)| writeln!(out, "{:<13}{}", format!("{label}:"), printable(value)))
+    let analysis = report.analysis.iter().map(|words| ("Analysis", words.clone()));
+    lines.into_iter().chain(analysis).try_for_each(|(label, value)| {
+        writeln!(out, "{:<13}{}", format!("{label}:"), printable(&value))
+    })
 }

@@ -59,7 +59,7 @@ fn row(report: &RolloutReport) -> [String; HEADER.len()] {
         report.name.clone(),
         format!("{:?}", report.phase),
         step.unwrap_or_else(|| NONE.to_owned()),
-        words::weights(&report.weights),
+        words::split_of(report),
         nodes.unwrap_or_else(|| NONE.to_owned()),
         report.message.clone(),
     ]

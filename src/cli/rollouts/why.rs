@@ -43,7 +43,7 @@ pub(super) fn run(args: &WhyArgs, out: &mut dyn Write) -> anyhow::Result<Outcome
 /// `entries` are the newest of the journal, oldest first.
 pub(super) fn paragraph(report: &RolloutReport, entries: &[EntryReport]) -> String {
     let RolloutReport { at: now, name, phase, since, step, convergence, message, revision, sequence, .. } = report;
-    let split = words::weights(&report.weights);
+    let split = words::split_of(report);
     let place = match step {
         Some(step) => format!(" at step {}/{} ({}, {split})", step.index, step.of, step.words),
         None => format!(" ({split})"),
@@ -51,6 +51,12 @@ pub(super) fn paragraph(report: &RolloutReport, entries: &[EntryReport]) -> Stri
     let mut text = sentence(&format!("{name} is {phase:?}{place} since {}: {message}", words::ago(since, now)));
     if let Some(convergence) = convergence {
         text += &sentence(&format!(" On the fleet: {}", words::nodes(convergence)));
+    }
+    if let Some(warning) = report.seen.as_ref().and_then(|seen| seen.warning.as_ref()) {
+        text += &sentence(&format!(" Of the split: {warning}"));
+    }
+    for words in &report.analysis {
+        text += &sentence(&format!(" Analysis: {words}"));
     }
     // The journal was read later: what it has beyond the report would contradict it.
     let entries: Vec<_> = entries.iter().filter(|entry| entry.sequence <= *sequence).collect();

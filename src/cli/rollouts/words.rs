@@ -2,23 +2,37 @@
 
 use std::time::Duration;
 
-use crate::admin::{ConvergenceReport, RolloutReport, WeightReport};
+use crate::admin::{ConvergenceReport, RolloutReport, SeenReport, WeightReport};
 use crate::cli::output::age;
 use crate::rollout;
 
 /// In one line: `checkout is Paused at step 3/5 (pause until promoted), blue 75% green 25%, 48/48 nodes, ...: ...`
 pub(super) fn line(report: &RolloutReport) -> String {
-    let RolloutReport { name, phase, step, weights: split, convergence, message, .. } = report;
+    let RolloutReport { name, phase, step, convergence, message, .. } = report;
     let step = step.as_ref().map(|step| format!(" at step {}/{} ({})", step.index, step.of, step.words));
     let nodes = convergence.as_ref().map(|convergence| format!(", {}", nodes(convergence)));
     let (step, nodes) = (step.unwrap_or_default(), nodes.unwrap_or_default());
-    format!("{name} is {phase:?}{step}, {}{nodes}: {message}", weights(split))
+    let analysis: String = report.analysis.iter().map(|words| format!("; {words}")).collect();
+    format!("{name} is {phase:?}{step}, {}{nodes}: {message}{analysis}", split_of(report))
 }
 
 /// `blue 75% green 25%`, without the versions that get nothing.
 pub(super) fn weights(weights: &[WeightReport]) -> String {
     let some = weights.iter().filter(|part| part.weight > 0.0);
     some.map(|part| format!("{} {}%", part.version, part.weight)).collect::<Vec<_>>().join(" ")
+}
+
+/// The same with what proxies have seen of it: `blue 95% green 5% (seen 5.04%)`.
+pub(super) fn split_of(report: &RolloutReport) -> String {
+    let seen = report.seen.as_ref().map(|seen| format!(" (seen {}%)", seen.weight));
+    weights(&report.weights) + &seen.unwrap_or_default()
+}
+
+/// `green 5.04%, 210 of 4,170 requests`, and that it cannot be chance.
+pub(super) fn seen(seen: &SeenReport) -> String {
+    let SeenReport { version, weight, requests, of, warning } = seen;
+    let warning = warning.as_ref().map(|warning| format!("; {warning}")).unwrap_or_default();
+    format!("{version} {weight}%, {requests} of {of} requests{warning}")
 }
 
 /// `47/48 nodes, slowest edge-17, 1.8s`, or that there are none.
@@ -55,5 +69,7 @@ pub(super) fn timeless(report: &RolloutReport) -> RolloutReport {
     if let Some(convergence) = &mut report.convergence {
         convergence.waited_ms = 0;
     }
+    // Figures come with every report of a proxy.
+    (report.seen, report.analysis) = (None, Vec::new());
     report
 }
