@@ -16,6 +16,7 @@ impl Reconciler {
         let Some(touched) = touched(before.as_deref(), spec) else { return };
         let mut bases = Vec::new();
         for (name, rollout) in touched {
+            self.tell_room(now, &name, turn);
             let entries = match (rollout, self.members.get_mut(&name)) {
                 (None, _) => {
                     self.part_with(now, name, turn);

@@ -92,8 +92,9 @@ impl Measured {
         self.book.adopt(tests_of(templates));
     }
 
-    /// Takes what a node measured. Whether it is evidence of the way under way.
-    pub(super) fn take(&mut self, now: Duration, interval: &Interval, rollout: &Rollout, machine: &Machine) -> bool {
+    /// Takes what a node measured, at a time since the start of the process and with the wall time of that. Whether it is
+    /// evidence of the way under way.
+    pub(super) fn take(&mut self, (now, epoch): (Duration, Duration), interval: &Interval, rollout: &Rollout, machine: &Machine) -> bool {
         let sample = |name: &str| interval.clusters.get(cluster(rollout, name)?);
         let stable = sample(machine.stable());
         let Some(to) = machine.rising() else {
@@ -114,7 +115,7 @@ impl Measured {
         let settled = self.settled.filter(|(generation, _)| *generation == machine.generation());
         let had = settled.is_some_and(|(_, at)| since.is_some_and(|since| since >= at));
         let asked = had.then(|| asked(machine, to)).flatten();
-        self.book.take(now, &interval.node, canary, stable, asked);
+        self.book.take(epoch + now, &interval.node, canary, stable, asked);
         self.news = true;
         true
     }
@@ -174,10 +175,6 @@ impl Measured {
         (of > 0).then(|| SeenStatus { version, requests, of, warning: split.warning() })
     }
 
-    /// Whether what the versions can carry is to be looked at also when nothing is reported.
-    pub(super) fn watches_room(&self, rollout: &Rollout) -> bool {
-        rollout.capacity_gate.is_some() || !self.room.limits.is_empty()
-    }
 }
 
 /// The names of all templates that a rollout is judged by.
@@ -261,6 +258,8 @@ impl Smooth {
 pub(super) struct Facts<'a> {
     pub(super) book: &'a Book,
     pub(super) names: Names<'a>,
+    /// The book counts wall time.
+    pub(super) epoch: Duration,
     pub(super) reported: bool,
 }
 
@@ -282,7 +281,7 @@ impl Evidence for Facts<'_> {
     }
 
     fn forecast(&self, key: &str, now: Duration) -> Option<String> {
-        self.book.forecast(key, now, self.names)
+        self.book.forecast(key, self.epoch + now, self.names)
     }
 
     fn window(&self) -> Window {

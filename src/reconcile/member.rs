@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Found;
-use super::measured::Measured;
-use crate::analysis::Run;
+use super::measured::{Facts, Measured};
+use crate::analysis::{Names, Run};
 use crate::rollout::{Command, Entry, Input, Machine, Verb, group};
 use crate::spec::{Rollout, Served, Strategy, Traffic};
 use crate::telemetry::{Bases, Meter};
@@ -20,6 +20,9 @@ const YOUNGEST: Duration = Duration::from_secs(1);
 
 /// How old kept evidence gets: so much of it a crash costs at most.
 const EVIDENCE: Duration = Duration::from_secs(5);
+
+/// Without a report for so long, nobody reports.
+const SILENCE: Duration = Duration::from_secs(60);
 
 /// A machine that asks for a time that is past is not asked again before this.
 const SOON: Duration = Duration::from_millis(100);
@@ -114,6 +117,19 @@ impl Member {
         });
         let measured = self.measured.news.then_some(self.saved + EVIDENCE);
         waited.into_iter().chain(measured).min()
+    }
+
+    /// Whether it matters now what its versions can carry.
+    pub(super) fn watches_room(&self) -> bool {
+        self.spec.capacity_gate.is_some() || !self.machine.is_at_rest()
+    }
+
+    /// What its runs are told.
+    pub(super) fn facts(&self, now: Duration, epoch: Duration, reporting: bool) -> Facts<'_> {
+        let names = Names { canary: self.machine.heading(), stable: self.machine.stable() };
+        let book = &self.measured.book;
+        let lately = book.times().is_some_and(|(_, last)| last + SILENCE >= epoch + now);
+        Facts { book, names, epoch, reported: lately || reporting }
     }
 
     /// What is to be kept of its evidence and of the runs it waits for, beside its record.

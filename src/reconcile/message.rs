@@ -42,6 +42,7 @@ impl Reconciler {
                 turn.answer(reply, self.members.get(&name).map(|member| member.version_of(&user)));
             }
             Message::Command(name, command, reply) => {
+                self.tell_room(now, &name, turn);
                 let Some(member) = self.members.get_mut(&name) else { return turn.answer(reply, None) };
                 let outcome = member.machine.command(self.epoch + now, command);
                 let entries = match outcome {
@@ -64,7 +65,11 @@ impl Reconciler {
     fn status(&self, now: Duration, name: &str) -> Option<Status> {
         let mut status = self.members.get(name)?.machine.status(self.epoch + now);
         let member = self.members.get(name)?;
-        status.analysis = self.progress_of(now, name);
+        let (awaited, beside) = self.progress_of(now, name);
+        if !awaited.is_empty() {
+            status.message = format!("{}; {}", status.message, awaited.join("; "));
+        }
+        status.analysis = beside;
         status.seen = member.measured.seen(&member.machine);
         if self.waiting.contains(name) {
             status.message = format!("held until --state can be written to, see the log; {}", status.message);

@@ -15,6 +15,9 @@ const SOON: Duration = Duration::from_secs(1);
 /// And so often at least where it matters: proxies that fall silent say nothing of it.
 const LATE: Duration = Duration::from_secs(10);
 
+/// Of so many rollouts at a time: each looks at every proxy. The others' turn comes next.
+const AT_ONCE: usize = 100;
+
 impl Reconciler {
     /// Takes a report of a proxy.
     pub(super) fn take_report(&mut self, now: Duration, report: Report, turn: &mut Turn) {
@@ -29,14 +32,16 @@ impl Reconciler {
         for name in owners {
             let Some(member) = self.members.get_mut(&name) else { continue };
             let news = member.measured.news;
-            if member.measured.take(now, interval, &member.spec, &member.machine) {
+            if member.measured.take((now, self.epoch), interval, &member.spec, &member.machine) {
                 turn.runs.extend(member.asked.iter().filter(|decision| self.runs.contains_key(*decision)).cloned());
                 if !news {
                     // It is to be kept before long.
                     self.plan(now, &name);
                 }
             }
-            self.carried.insert(name);
+            if member.watches_room() {
+                self.carried.insert(name);
+            }
         }
     }
 
@@ -45,17 +50,28 @@ impl Reconciler {
         if self.capacity_due().is_none_or(|due| due > now) {
             return;
         }
-        let watched: Vec<_> = self.watched().collect();
-        self.carried.extend(watched);
-        self.carried_at = now;
-        for name in std::mem::take(&mut self.carried) {
-            let Some(member) = self.members.get_mut(&name) else { continue };
-            let meter = &self.meter;
-            let room = member.measured.room(now, &member.spec, &member.machine, |cluster| meter.live(now, cluster));
-            let Some(room) = room else { continue };
-            let entries = member.machine.handle(self.epoch + now, rollout::Input::Room(room));
-            self.settle(now, &name, entries, false, turn);
+        if self.carried.is_empty() {
+            let watched: Vec<_> = self.watched().collect();
+            self.carried.extend(watched);
         }
+        self.carried_at = now;
+        let after = (std::ops::Bound::Excluded(self.carried_last.clone()), std::ops::Bound::Unbounded);
+        let turns = self.carried.range(after).chain(&self.carried).take(AT_ONCE.min(self.carried.len()));
+        for name in turns.cloned().collect::<Vec<_>>() {
+            self.carried.remove(&name);
+            self.tell_room(now, &name, turn);
+            self.carried_last = name;
+        }
+    }
+
+    /// Tells a machine what its versions can carry, if that has changed.
+    pub(super) fn tell_room(&mut self, now: Duration, name: &Arc<str>, turn: &mut Turn) {
+        let Some(member) = self.members.get_mut(name) else { return };
+        let meter = &self.meter;
+        let room = member.measured.room(now, &member.spec, &member.machine, |cluster| meter.live(now, cluster));
+        let Some(room) = room else { return };
+        let entries = member.machine.handle(self.epoch + now, rollout::Input::Room(room));
+        self.settle(now, name, entries, false, turn);
     }
 
     /// When that is to be done next, if anybody cares.
@@ -68,7 +84,7 @@ impl Reconciler {
 
     /// Rollouts to which it matters what their versions can carry.
     fn watched(&self) -> impl Iterator<Item = Arc<str>> {
-        let cares = |(_, member): &(&Arc<str>, &Member)| member.measured.watches_room(&member.spec);
+        let cares = |(_, member): &(&Arc<str>, &Member)| member.watches_room();
         self.members.iter().filter(cares).map(|(name, _)| Arc::clone(name))
     }
 
