@@ -109,7 +109,8 @@ fn a_version_that_loses_endpoints_keeps_what_it_has_and_gets_no_more() {
     stage
         .edit(|spec| spec.strategy = canary(&[Step::SetWeight(6_000), Step::SetWeight(5_000), Step::SetWeight(7_000)]));
     stage.converge();
-    assert_eq!(stage.weight("green"), 6_000, "held at the step before");
+    assert_eq!((stage.weight("green"), stage.phase()), (5_000, Phase::Paused), "less is no more");
+    assert_eq!(stage.message(), "waiting for capacity of green: 5 of 15 are healthy (0s)");
 }
 
 #[test]
