@@ -137,4 +137,6 @@ impl Run {
 }
 
 #[cfg(test)]
+mod simulation;
+#[cfg(test)]
 mod tests;
