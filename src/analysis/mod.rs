@@ -139,4 +139,6 @@ impl Run {
 }
 
 #[cfg(test)]
+mod simulation;
+#[cfg(test)]
 mod tests;
