@@ -43,7 +43,7 @@ pub enum Input {
     /// What [`Effect::Call`] was answered. Of one that is withdrawn it is ignored.
     Answer(Arc<str>, Answer),
     /// What [`Effect::Measure`] gave, by its decision and the measurement's id; or why nothing.
-    Measured(Arc<str>, usize, Result<f64, String>),
+    Measured(Arc<str>, usize, Result<serde_json::Value, String>),
     /// [`Reconciler::next_deadline`] has come.
     Tick,
     /// The process is about to end: what has been waited is to be kept.
