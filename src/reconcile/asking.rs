@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::{Effect, Reconciler, Turn};
-use crate::analysis::{Run, Verdict};
+use crate::analysis::{Kind, NoEvidence, Run, Verdict};
 use crate::rollout::{self, Answer, Ask, Question};
 use crate::spec::{AnalysisTemplate, SpecSet};
 
@@ -26,8 +28,13 @@ impl Reconciler {
             self.asked.insert(Arc::clone(&decision), Arc::clone(name));
             match question {
                 Question::Hook { hook, call } => turn.after.push(Effect::Call(decision, hook, Box::new(call))),
-                Question::Analysis { templates, .. } => {
-                    let run = Run::new(now, &found(self.spec.as_deref(), &templates));
+                Question::Analysis { templates, background } => {
+                    let run = Run::new(
+                        now,
+                        name,
+                        if background { Kind::Background } else { Kind::Inline },
+                        &found(self.spec.as_deref(), &templates),
+                    );
                     self.runs.insert(Arc::clone(&decision), run);
                     turn.runs.insert(decision);
                 }
@@ -51,7 +58,7 @@ impl Reconciler {
         now: Duration,
         decision: Arc<str>,
         id: usize,
-        value: Result<f64, String>,
+        value: Result<Value, String>,
         turn: &mut Turn,
     ) {
         if let Some(run) = self.runs.get_mut(&decision) {
@@ -66,7 +73,7 @@ impl Reconciler {
         turn.runs.extend(due.map(|(decision, _)| Arc::clone(decision)));
         while let Some(decision) = turn.runs.pop_first() {
             let Some(run) = self.runs.get_mut(&decision) else { continue };
-            for measurement in run.due(now) {
+            for measurement in run.advance(now, &NoEvidence) {
                 turn.after.push(Effect::Measure(Arc::clone(&decision), measurement));
             }
             let answer = match run.verdict() {
@@ -81,9 +88,10 @@ impl Reconciler {
     }
 
     /// How far the measurements are that a rollout waits for.
-    pub(super) fn progress_of(&self, name: &str) -> Option<String> {
+    pub(super) fn progress_of(&self, now: Duration, name: &str) -> Option<String> {
         let asked = &self.members.get(name)?.asked;
-        let runs: Vec<_> = asked.iter().filter_map(|decision| self.runs.get(decision)).map(Run::progress).collect();
+        let runs = asked.iter().filter_map(|decision| self.runs.get(decision));
+        let runs: Vec<_> = runs.map(|run| run.progress(now, &NoEvidence)).collect();
         (!runs.is_empty()).then(|| runs.join("; "))
     }
 }

@@ -63,7 +63,7 @@ impl Reconciler {
 
     fn status(&self, now: Duration, name: &str) -> Option<Status> {
         let mut status = self.members.get(name)?.machine.status(self.epoch + now);
-        if let Some(progress) = self.progress_of(name) {
+        if let Some(progress) = self.progress_of(now, name) {
             status.message = format!("{}; {progress}", status.message);
         }
         if self.waiting.contains(name) {

@@ -47,7 +47,7 @@ pub enum Input {
     /// What [`Effect::Call`] was answered. Of one that is withdrawn it is ignored.
     Answer(Arc<str>, Answer),
     /// What [`Effect::Measure`] gave, by its decision and the measurement's id; or why nothing.
-    Measured(Arc<str>, usize, Result<f64, String>),
+    Measured(Arc<str>, usize, Result<serde_json::Value, String>),
     /// What a proxy measured.
     Telemetry(Report),
     /// [`Reconciler::next_deadline`] has come.
@@ -251,11 +251,7 @@ impl Reconciler {
         let guess = first || self.members.values().any(|member| member.foreign);
         self.world = Arc::new(self.world.next(spec, &self.served).guess(guess));
         self.number += 1;
-        Some(Publication {
-            number: self.number,
-            world: Arc::clone(&self.world),
-            counted: Arc::clone(&self.counted),
-        })
+        Some(Publication { number: self.number, world: Arc::clone(&self.world), counted: Arc::clone(&self.counted) })
     }
 
     /// Lets go of a rollout that no file names any more.
