@@ -29,8 +29,8 @@ pub use api::{
     FleetReport, Mistake, NodeQuery, NodeReport, Report, ResourceReport, SnapshotReport, TypeReport, TypeSnapshot,
 };
 pub use rollouts::{
-    ConvergenceReport, EntryReport, FiguresReport, HistoryReport, Order, RolloutList, RolloutReport, StandingReport,
-    StepReport, UserReport, WeightReport,
+    ConvergenceReport, EntryReport, FiguresReport, HistoryReport, Order, RolloutList, RolloutReport, SeenReport,
+    StandingReport, StepReport, UserReport, WeightReport,
 };
 
 /// Answers what such a node would get; `None` before the first full load.

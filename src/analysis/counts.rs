@@ -17,6 +17,8 @@
 //!
 //! Buckets are upper edges in milliseconds, each with the requests that were at most that slow.
 
+mod reading;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
@@ -72,6 +74,16 @@ pub struct Judged {
     /// What it would need to pass, if it is open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forecast: Option<String>,
+}
+
+impl CountsFile {
+    /// Reads one YAML or JSON document.
+    ///
+    /// # Errors
+    /// In words, where and what: of syntax, unknown fields, counts that cannot be, tests that cannot be asked.
+    pub fn read(text: &str) -> Result<Self, String> {
+        serde_json::from_value(reading::value(text)?).map_err(|error| error.to_string())
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]

@@ -3,43 +3,63 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::spec::Metric;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::facts::{Evidence, Standing, Window};
+use super::value::{Measured, measured};
+use super::words;
+use crate::spec::{Judge, Metric, OnInconclusive, Provider, Source};
 
 /// Between a measurement that could not be made and the next, where the metric has no interval: as for Argo Rollouts.
 const RETRY: Duration = Duration::from_secs(10);
+
+/// What the first value from telemetry is about, where the metric has no interval.
+const WINDOW: Duration = Duration::from_secs(60);
 
 /// A metric, and what is known of it.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Watched {
     /// Unlike that of any other metric of the run.
     pub(super) name: Arc<str>,
+    /// `TEMPLATE/METRIC`
+    pub(super) key: Arc<str>,
     pub(super) metric: Arc<Metric>,
+    /// It alone can fail the run.
+    pub(super) critical: bool,
     pub(super) tally: Tally,
-    /// When the next measurement is due, if there is a next.
-    next: Duration,
+    /// When it is to be looked at next: the first time after its `initialDelay`.
+    pub(super) next: Duration,
+    /// Until then a test may stay open. `None`: for ever, and for values.
+    pub(super) deadline: Option<Duration>,
+    /// What had been measured when the last value was taken, or when the metric began.
+    pub(super) mark: Option<Window>,
+    /// How a test ended.
+    pub(super) ended: Option<Ended>,
     /// A measurement was handed out, and its result is not here yet.
     out: bool,
 }
 
 /// What the measurements of a metric come to.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Tally {
-    /// Measurements within the threshold.
     pub(super) good: u32,
-    /// Measurements outside it.
     pub(super) bad: u32,
+    /// Measurements for which neither condition held.
+    pub(super) neither: u32,
     /// Measurements that could not be made; they do not count towards `count`.
     pub(super) errors: u32,
     pub(super) good_in_row: u32,
     pub(super) errors_in_row: u32,
-    pub(super) last_good: Option<f64>,
-    pub(super) last_bad: Option<f64>,
-    /// In words.
+    /// In words, as the next three.
+    pub(super) last_good: Option<String>,
+    pub(super) last_bad: Option<String>,
+    pub(super) last_neither: Option<String>,
     pub(super) last_error: Option<String>,
 }
 
 /// How a metric ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Outcome {
     Passed,
     /// Too many bad measurements, or too many errors in a row.
@@ -48,61 +68,151 @@ pub(super) enum Outcome {
     Inconclusive,
 }
 
+/// How a test ended, with its figures.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Ended {
+    pub(super) outcome: Outcome,
+    pub(super) words: String,
+}
+
 impl Watched {
-    pub(super) fn new(now: Duration, name: Arc<str>, metric: Arc<Metric>) -> Self {
+    pub(super) fn new(now: Duration, name: Arc<str>, key: Arc<str>, metric: Arc<Metric>, background: bool) -> Self {
         let next = now.saturating_add(metric.initial_delay);
-        Self { name, metric, tally: Tally::default(), next, out: false }
+        let deadline = match &metric.judge {
+            Judge::Test { deadline, .. } if !background => Some(next.saturating_add(*deadline)),
+            Judge::Test { .. } | Judge::Value { .. } => None,
+        };
+        let (tally, mark, ended) = (Tally::default(), None, None);
+        Self { name, key, metric, critical: true, tally, next, deadline, mark, ended, out: false }
     }
 
-    /// When it is to be measured next.
+    /// When there is something to be done next.
     pub(super) fn next(&self) -> Option<Duration> {
-        (!self.out && self.outcome().is_none()).then_some(self.next)
+        if self.out || self.outcome().is_some() {
+            return None;
+        }
+        // A test that was looked at is looked at again when there is news of it.
+        if self.is_test() && self.mark.is_some() { self.deadline } else { Some(self.next) }
     }
 
     pub(super) fn is_out(&self) -> bool {
         self.out
     }
 
-    pub(super) fn hand_out(&mut self) -> Arc<Metric> {
-        self.out = true;
-        Arc::clone(&self.metric)
+    pub(super) fn is_test(&self) -> bool {
+        matches!(self.metric.judge, Judge::Test { .. })
     }
 
-    pub(super) fn take(&mut self, now: Duration, result: Result<f64, String>) {
-        if !std::mem::take(&mut self.out) {
-            return;
+    /// Whether it is measured as long as the others last.
+    pub(super) fn is_endless(&self) -> bool {
+        !self.is_test() && self.metric.count.is_none() && self.metric.consecutive_success_limit.is_none()
+    }
+
+    /// Whether what proxies measure is needed for it.
+    pub(super) fn needs_telemetry(&self) -> bool {
+        !matches!(self.metric.judge, Judge::Value { source: Source::Provider(_), .. })
+    }
+
+    /// Looks at what proxies measured, and returns whom else to ask.
+    pub(super) fn advance(&mut self, now: Duration, evidence: &dyn Evidence) -> Option<Arc<Provider>> {
+        if self.out || self.next > now || self.outcome().is_some() {
+            return None;
         }
+        let metric = Arc::clone(&self.metric);
+        match &metric.judge {
+            Judge::Test { .. } => {
+                self.look(now, evidence);
+                None
+            }
+            Judge::Value { source: Source::Provider(provider), .. } => {
+                self.out = true;
+                Some(Arc::clone(provider))
+            }
+            Judge::Value { source, .. } => {
+                let window = evidence.window();
+                match &self.mark {
+                    None => self.next = now.saturating_add(metric.interval.unwrap_or(WINDOW)),
+                    Some(mark) => {
+                        let value = window.since(mark).value(source);
+                        self.count(now, measured(&metric, &value));
+                    }
+                }
+                self.mark = Some(window);
+                None
+            }
+        }
+    }
+
+    /// Takes the result of a measurement that was handed out.
+    pub(super) fn take(&mut self, now: Duration, result: Result<Value, String>) {
+        if std::mem::take(&mut self.out) {
+            let measured = match result {
+                Ok(value) => measured(&self.metric, &value),
+                Err(words) => Measured::Error(words),
+            };
+            self.count(now, measured);
+        }
+    }
+
+    fn count(&mut self, now: Duration, measured: Measured) {
         self.next = now.saturating_add(self.metric.interval.unwrap_or(RETRY));
-        let finite =
-            |value: f64| if value.is_finite() { Ok(value) } else { Err(format!("{value} is no finite number")) };
         let tally = &mut self.tally;
-        match result.and_then(finite) {
-            Ok(value) if self.metric.threshold.holds(value) => {
-                tally.good = tally.good.saturating_add(1);
-                tally.good_in_row = tally.good_in_row.saturating_add(1);
-                tally.errors_in_row = 0;
-                tally.last_good = Some(value);
-            }
-            Ok(value) => {
-                tally.bad = tally.bad.saturating_add(1);
-                tally.good_in_row = 0;
-                tally.errors_in_row = 0;
-                tally.last_bad = Some(value);
-            }
-            Err(error) => {
-                tally.errors = tally.errors.saturating_add(1);
-                tally.good_in_row = 0;
-                tally.errors_in_row = tally.errors_in_row.saturating_add(1);
-                tally.last_error = Some(error);
-            }
-        }
+        let in_row = |counts: bool, row: u32| if counts { row.saturating_add(1) } else { 0 };
+        tally.good_in_row = in_row(matches!(measured, Measured::Good(_)), tally.good_in_row);
+        tally.errors_in_row = in_row(matches!(measured, Measured::Error(_)), tally.errors_in_row);
+        let (count, last, words) = match measured {
+            Measured::Good(words) => (&mut tally.good, &mut tally.last_good, words),
+            Measured::Bad(words) => (&mut tally.bad, &mut tally.last_bad, words),
+            Measured::Neither(words) => (&mut tally.neither, &mut tally.last_neither, words),
+            Measured::Error(words) => (&mut tally.errors, &mut tally.last_error, words),
+        };
+        *count = count.saturating_add(1);
+        *last = Some(words);
+    }
+
+    fn look(&mut self, now: Duration, evidence: &dyn Evidence) {
+        let window = evidence.window();
+        let since = window.since(self.mark.get_or_insert_with(|| window.clone()));
+        let standing = evidence.standing(&self.key);
+        let outcome = match standing {
+            Standing::Failed => Outcome::Failed,
+            // What was known before the run began is what the run is to confirm.
+            Standing::Passed if self.deadline.is_some() && since.canary.requests > 0 => Outcome::Passed,
+            _ if self.deadline.is_none_or(|deadline| now < deadline) => return,
+            _ if self.metric.must_have_data && since.canary.requests == 0 => Outcome::Failed,
+            _ => Outcome::Inconclusive,
+        };
+        let words = if standing == Standing::Failed || since.canary.requests > 0 {
+            words::test(evidence, &self.key, now)
+        } else {
+            "the new version had no requests that were reported".to_owned()
+        };
+        self.ended = Some(Ended { outcome, words });
     }
 
     /// How it ended, or `None` as long as it goes on.
     pub(super) fn outcome(&self) -> Option<Outcome> {
+        let outcome = self.ended.as_ref().map(|ended| ended.outcome).or_else(|| self.measured_outcome())?;
+        Some(match (outcome, self.metric.on_inconclusive) {
+            (Outcome::Inconclusive, OnInconclusive::Promote) => Outcome::Passed,
+            (Outcome::Inconclusive, OnInconclusive::Abort) => Outcome::Failed,
+            (outcome, _) => outcome,
+        })
+    }
+
+    /// Whether it was inconclusive, whatever became of that.
+    pub(super) fn is_inconclusive(&self) -> bool {
+        let outcome = self.ended.as_ref().map(|ended| ended.outcome).or_else(|| self.measured_outcome());
+        outcome == Some(Outcome::Inconclusive)
+    }
+
+    fn measured_outcome(&self) -> Option<Outcome> {
         let Self { metric, tally, .. } = self;
         if self.has_failed() || self.has_too_many_errors() {
             return Some(Outcome::Failed);
+        }
+        if self.has_too_many_undecided() {
+            return Some(Outcome::Inconclusive);
         }
         if metric.consecutive_success_limit.is_some_and(|limit| tally.good_in_row >= limit.max(1)) {
             return Some(Outcome::Passed);
@@ -117,6 +227,10 @@ impl Watched {
         self.tally.bad > self.metric.failure_limit
     }
 
+    pub(super) fn has_too_many_undecided(&self) -> bool {
+        self.tally.neither > self.metric.inconclusive_limit
+    }
+
     fn has_too_many_errors(&self) -> bool {
         self.tally.errors_in_row > self.metric.consecutive_error_limit
     }
@@ -125,6 +239,6 @@ impl Watched {
 impl Tally {
     /// Measurements that gave a value.
     pub(super) fn measured(&self) -> u32 {
-        self.good.saturating_add(self.bad)
+        self.good.saturating_add(self.bad).saturating_add(self.neither)
     }
 }

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::spec::{Origin, Provider, ThresholdRange};
+use crate::spec::{Good, Metric, OnInconclusive, Origin, Question, Source, ThresholdRange};
 
 const START: Duration = Duration::from_secs(1_000);
 
@@ -22,9 +22,40 @@ fn metric(name: &str) -> Metric {
         inconclusive_limit: 0,
         consecutive_error_limit: 4,
         consecutive_success_limit: None,
-        threshold: ThresholdRange { min: Some(99.0), max: None },
-        provider: Provider::Prometheus { address: "http://a".into(), query: "q".into(), timeout: seconds(1) },
+        critical: false,
+        must_have_data: false,
+        weight: 1.0,
+        dry_run: false,
+        on_inconclusive: OnInconclusive::Pause,
+        judge: within(Some(99.0), None),
     }
+}
+
+fn asked() -> Source {
+    Source::Provider(Arc::new(Provider {
+        question: Question::Prometheus { address: "http://a".into(), query: "q".into(), range: None },
+        headers: Vec::new(),
+        timeout: seconds(1),
+        insecure: false,
+    }))
+}
+
+fn within(min: Option<f64>, max: Option<f64>) -> Judge {
+    Judge::Value { source: asked(), good: Good::Within(ThresholdRange { min, max }) }
+}
+
+/// As a provider says it.
+fn json(value: f64) -> Value {
+    match value {
+        _ if value.is_nan() => "NaN".into(),
+        f64::INFINITY => "+Inf".into(),
+        f64::NEG_INFINITY => "-Inf".into(),
+        _ => value.into(),
+    }
+}
+
+fn run_of(templates: &[Arc<AnalysisTemplate>]) -> Run {
+    Run::new(START, &"shop".into(), Kind::Inline, templates)
 }
 
 /// Ten times, ten seconds apart.
@@ -38,7 +69,7 @@ fn template(name: &str, metrics: Vec<Metric>) -> Arc<AnalysisTemplate> {
 }
 
 fn start(metrics: Vec<Metric>) -> Run {
-    Run::new(START, &[template("golden", metrics)])
+    run_of(&[template("golden", metrics)])
 }
 
 fn error() -> Result<f64, String> {
@@ -52,8 +83,8 @@ fn measure(run: &mut Run, results: impl IntoIterator<Item = Result<f64, String>>
     for result in results {
         let Some(at) = run.next_deadline() else { break };
         now = at;
-        assert_eq!(run.due(now).len(), 1);
-        run.take(now, 0, result);
+        assert_eq!(run.advance(now, &NoEvidence).len(), 1);
+        run.take(now, 0, result.map(json));
     }
     now
 }
@@ -81,39 +112,43 @@ fn one_good_measurement_passes_a_metric_that_is_measured_once() {
     let mut run = start(vec![metric("success-rate")]);
     assert_eq!(run.next_deadline(), Some(START));
     assert_eq!(run.verdict(), None);
-    let due = run.due(START);
-    assert_eq!(due.iter().map(|due| (due.id, &*due.metric.name)).collect::<Vec<_>>(), [(0, "success-rate")]);
-    assert_eq!(run.due(START), [], "handed out once");
+    let due = run.advance(START, &NoEvidence);
+    assert_eq!(due.iter().map(|due| due.id).collect::<Vec<_>>(), [0]);
+    assert_eq!(run.advance(START, &NoEvidence), [], "handed out once");
     assert_eq!(run.next_deadline(), None);
-    run.take(START, 0, Ok(99.0));
+    run.take(START, 0, Ok(json(99.0)));
     assert_eq!(run.verdict(), Some(successful("success-rate 99 is at least 99 (1 of 1 measurements)")));
-    assert_eq!((run.next_deadline(), run.due(START + seconds(100))), (None, vec![]));
+    assert_eq!((run.next_deadline(), run.advance(START + seconds(100), &NoEvidence)), (None, vec![]));
 }
 
 #[test]
 fn measurements_are_taken_at_their_times() {
     let delayed = Metric { initial_delay: seconds(60), ..ten("latency") };
     let mut run = start(vec![ten("success-rate"), delayed]);
-    assert_eq!(run.due(START).len(), 1);
-    run.take(START + seconds(3), 0, Ok(99.5));
+    assert_eq!(run.advance(START, &NoEvidence).len(), 1);
+    run.take(START + seconds(3), 0, Ok(json(99.5)));
     assert_eq!(run.next_deadline(), Some(START + seconds(13)), "the interval begins when the answer is here");
-    assert_eq!(run.due(START + Duration::from_millis(12_999)), []);
-    assert_eq!(run.due(START + seconds(13)).len(), 1);
+    assert_eq!(run.advance(START + Duration::from_millis(12_999), &NoEvidence), []);
+    assert_eq!(run.advance(START + seconds(13), &NoEvidence).len(), 1);
     assert_eq!(run.next_deadline(), Some(START + seconds(60)));
-    assert_eq!(run.due(START + seconds(60)).iter().map(|due| due.id).collect::<Vec<_>>(), [1], "the other is out");
+    assert_eq!(
+        run.advance(START + seconds(60), &NoEvidence).iter().map(|due| due.id).collect::<Vec<_>>(),
+        [1],
+        "the other is out"
+    );
 }
 
 #[test]
 fn a_result_nobody_waits_for_changes_nothing() {
     let mut run = start(vec![ten("success-rate")]);
     let before = run.clone();
-    run.take(START, 0, Ok(1.0));
-    run.take(START, 7, Ok(1.0));
+    run.take(START, 0, Ok(json(1.0)));
+    run.take(START, 7, Ok(json(1.0)));
     assert_eq!(run, before);
-    assert_eq!(run.due(START).len(), 1);
-    run.take(START, 0, Ok(100.0));
+    assert_eq!(run.advance(START, &NoEvidence).len(), 1);
+    run.take(START, 0, Ok(json(100.0)));
     let before = run.clone();
-    run.take(START, 0, Ok(1.0));
+    run.take(START, 0, Ok(json(1.0)));
     assert_eq!(run, before, "a second answer to one question");
 }
 
@@ -130,7 +165,7 @@ fn a_metric_fails_when_more_measurements_fail_than_it_allows() {
         verdict_of(two, [98.0, 98.0].into_iter().chain([99.25; 8]).map(Ok)),
         Some(successful("success-rate 99.25 is at least 99 (8 of 10 measurements)"))
     );
-    let high = Metric { threshold: ThresholdRange { min: Some(-1.0), max: Some(0.05) }, ..metric("error-rate") };
+    let high = Metric { judge: within(Some(-1.0), Some(0.05)), ..metric("error-rate") };
     for (value, verdict) in [
         (0.07, failed("error-rate 0.07 is above 0.05 (1 of 1 measurements failed, limit 0)")),
         (-3e200, failed("error-rate -3e200 is below -1 (1 of 1 measurements failed, limit 0)")),
@@ -143,11 +178,15 @@ fn a_metric_fails_when_more_measurements_fail_than_it_allows() {
 #[test]
 fn what_is_no_finite_number_is_an_error() {
     for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
-        let mut run = start(vec![Metric { threshold: ThresholdRange { min: None, max: Some(1.0) }, ..metric("m") }]);
+        let mut run = start(vec![Metric { judge: within(None, Some(1.0)), ..metric("m") }]);
         measure(&mut run, [Ok(value)]);
         assert_eq!(run.verdict(), None, "{value}");
         assert_eq!(run.next_deadline(), Some(START + seconds(10)), "{value}: asked again");
-        assert!(run.progress().starts_with("m 0/1 measured, 0 failed, 1 error (last: "), "{}", run.progress());
+        assert!(
+            run.progress(START, &NoEvidence).starts_with("m 0/1 measured, 0 failed, 1 error (last: "),
+            "{}",
+            run.progress(START, &NoEvidence)
+        );
     }
 }
 
@@ -196,7 +235,7 @@ fn nothing_passes_without_evidence() {
         verdict_of(wide, [1.0; 9].into_iter().chain([99.0]).map(Ok)),
         Some(successful("m 99 is at least 99 (1 of 10 measurements)"))
     );
-    assert_eq!(Run::new(START, &[]).verdict(), Some(inconclusive("there is no metric to measure")));
+    assert_eq!(run_of(&[]).verdict(), Some(inconclusive("there is no metric to measure")));
 }
 
 #[test]
@@ -218,9 +257,9 @@ fn the_worst_metric_decides() {
         ),
     ] {
         let mut run = start(vec![metric("a"), metric("b")]);
-        run.due(START);
-        run.take(START, 0, Ok(first));
-        run.take(START, 1, Ok(second));
+        run.advance(START, &NoEvidence);
+        run.take(START, 0, Ok(json(first)));
+        run.take(START, 1, Ok(json(second)));
         assert_eq!(run.verdict(), Some(verdict));
     }
 }
@@ -228,13 +267,17 @@ fn the_worst_metric_decides() {
 #[test]
 fn one_failure_ends_the_run_at_once() {
     let mut run = start(vec![metric("a"), ten("b")]);
-    run.due(START);
-    run.take(START, 1, Ok(99.0));
+    run.advance(START, &NoEvidence);
+    run.take(START, 1, Ok(json(99.0)));
     assert_eq!(run.verdict(), None);
     assert_eq!(run.next_deadline(), Some(START + seconds(10)));
-    run.take(START, 0, Ok(1.0));
+    run.take(START, 0, Ok(json(1.0)));
     assert_eq!(run.verdict(), Some(failed("a 1 is below 99 (1 of 1 measurements failed, limit 0)")));
-    assert_eq!((run.next_deadline(), run.due(START + seconds(10))), (None, vec![]), "nothing more is asked");
+    assert_eq!(
+        (run.next_deadline(), run.advance(START + seconds(10), &NoEvidence)),
+        (None, vec![]),
+        "nothing more is asked"
+    );
 }
 
 #[test]
@@ -244,12 +287,16 @@ fn a_run_is_inconclusive_once_nothing_that_is_out_can_fail() {
         (1.0, failed("b 1 is below 99 (1 of 1 measurements failed, limit 0)")),
     ] {
         let mut run = start(vec![Metric { failure_limit: 1, ..metric("a") }, metric("b"), ten("c")]);
-        run.due(START);
-        run.take(START, 2, Ok(99.0));
-        run.take(START, 0, Ok(1.0));
+        run.advance(START, &NoEvidence);
+        run.take(START, 2, Ok(json(99.0)));
+        run.take(START, 0, Ok(json(1.0)));
         assert_eq!(run.verdict(), None);
-        assert_eq!((run.next_deadline(), run.due(START + seconds(10))), (None, vec![]), "nothing more is asked");
-        run.take(START, 1, Ok(last));
+        assert_eq!(
+            (run.next_deadline(), run.advance(START + seconds(10), &NoEvidence)),
+            (None, vec![]),
+            "nothing more is asked"
+        );
+        run.take(START, 1, Ok(json(last)));
         assert_eq!(run.verdict(), Some(verdict));
     }
 }
@@ -257,14 +304,14 @@ fn a_run_is_inconclusive_once_nothing_that_is_out_can_fail() {
 #[test]
 fn progress_reads_well() {
     let row = Metric { consecutive_success_limit: Some(4), count: None, ..ten("latency") };
-    let mut run = Run::new(START, &[template("golden", vec![ten("success-rate")]), template("slow", vec![row])]);
-    run.due(START);
-    run.take(START, 0, Ok(99.5));
-    run.take(START, 1, Ok(99.5));
-    run.due(START + seconds(10));
-    run.take(START, 0, error());
+    let mut run = run_of(&[template("golden", vec![ten("success-rate")]), template("slow", vec![row])]);
+    run.advance(START, &NoEvidence);
+    run.take(START, 0, Ok(json(99.5)));
+    run.take(START, 1, Ok(json(99.5)));
+    run.advance(START + seconds(10), &NoEvidence);
+    run.take(START, 0, error().map(json));
     assert_eq!(
-        run.progress(),
+        run.progress(START, &NoEvidence),
         "success-rate 1/10 measured, 0 failed, 1 error (last: no answer within 10s); \
          latency 1 measured, 0 failed, 1 of 4 good in a row"
     );
@@ -273,9 +320,9 @@ fn progress_reads_well() {
 #[test]
 fn metrics_of_one_name_are_told_apart() {
     let golden = template("golden", vec![metric("a"), metric("b")]);
-    let run = Run::new(START, &[golden, template("slow", vec![metric("a")])]);
+    let run = run_of(&[golden, template("slow", vec![metric("a")])]);
     assert_eq!(
-        run.progress(),
+        run.progress(START, &NoEvidence),
         "golden/a 0/1 measured, 0 failed; b 0/1 measured, 0 failed; slow/a 0/1 measured, 0 failed"
     );
 }
@@ -319,9 +366,9 @@ fn play(metrics: &[Metric], script: &[(Result<f64, String>, u64)], backwards: bo
         for id in back {
             let result = script[(past[id].len() * metrics.len() + id) % script.len()].0.clone();
             past[id].push(result.clone());
-            run.take(now, id, result);
+            run.take(now, id, result.map(json));
         }
-        for due in run.due(now) {
+        for due in run.advance(now, &NoEvidence) {
             let after = script[(past[due.id].len() * metrics.len() + due.id) % script.len()].1;
             out.entry(now + seconds(after)).or_default().push(due.id);
         }
@@ -341,7 +388,7 @@ proptest! {
     ) {
         let (run, past, _) = play(&metrics, &script, false);
         let verdict = run.verdict();
-        prop_assert!(verdict.is_some(), "{}", run.progress());
+        prop_assert!(verdict.is_some(), "{}", run.progress(START, &NoEvidence));
         let good = |result: &&Result<f64, String>| **result == Ok(99.5);
         let bad = |result: &&Result<f64, String>| **result == Ok(98.5);
         for (metric, past) in metrics.iter().zip(&past) {

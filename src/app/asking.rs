@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, JoinSet};
 
+use super::Clock;
 use crate::analysis::Measurement;
 use crate::provider::Client;
 use crate::reconcile::Input;
@@ -20,6 +21,7 @@ const AT_ONCE: usize = 64;
 /// All that is asked now.
 pub(super) struct Asking {
     client: Client,
+    clock: Clock,
     gates: Arc<Semaphore>,
     notices: Arc<Semaphore>,
     measurements: Arc<Semaphore>,
@@ -29,10 +31,10 @@ pub(super) struct Asking {
 }
 
 impl Asking {
-    pub(super) fn new(client: Client) -> Self {
+    pub(super) fn new(client: Client, clock: Clock) -> Self {
         let turns = || Arc::new(Semaphore::new(AT_ONCE));
         let (gates, notices, measurements) = (turns(), turns(), turns());
-        Self { client, gates, notices, measurements, tasks: JoinSet::new(), running: BTreeMap::new() }
+        Self { client, clock, gates, notices, measurements, tasks: JoinSet::new(), running: BTreeMap::new() }
     }
 
     pub(super) fn call(&mut self, decision: Arc<str>, hook: Arc<Webhook>, call: Call) {
@@ -47,10 +49,10 @@ impl Asking {
         });
     }
 
-    pub(super) fn measure(&mut self, decision: Arc<str>, Measurement { id, metric }: Measurement) {
-        let client = self.client.clone();
+    pub(super) fn measure(&mut self, decision: Arc<str>, Measurement { id, provider }: Measurement) {
+        let (client, clock) = (self.client.clone(), self.clock);
         self.spawn(Arc::clone(&self.measurements), Arc::clone(&decision), async move {
-            let value = client.measure(&metric.provider).await;
+            let value = client.measure(&provider, clock.epoch() + clock.now()).await;
             Input::Measured(decision, id, value)
         });
     }

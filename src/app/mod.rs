@@ -250,7 +250,7 @@ impl Bound {
         let (memory, found) = memory::Memory::open(&state)?;
         let past = [loader.restored(&state.load_before_last_good()?), loader.spec()];
         let reconciler = Reconciler::after(clock.epoch(), &past, found);
-        let asking = asking::Asking::new(Client::new()?);
+        let asking = asking::Asking::new(Client::new()?, clock);
         let steer = Steer { reconciler, memory, counted, world, aim, clock, asking, retry: None };
         let inputs = Inputs { specs: loaded, standings: standing, messages, measured };
 

@@ -10,12 +10,13 @@ use http::{HeaderMap, StatusCode};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{RootCertStore, ServerConfig};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use serde_json::json;
+use tokio::io::{AsyncRead, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 use super::*;
-use crate::spec::WebhookKind;
+use crate::spec::{QueryRange, WebhookKind};
 
 /// Longer than any answer on loopback takes.
 const LONG: Duration = Duration::from_secs(60);
@@ -155,18 +156,27 @@ async fn call(url: &str) -> Answer {
     client().call(&hook(url), &the_call()).await
 }
 
+fn provider(question: Question) -> Provider {
+    Provider { question, headers: Vec::new(), timeout: LONG, insecure: false }
+}
+
 fn prometheus(address: &str) -> Provider {
     let query = "sum(rate(errors{app=\"a&b\"}[1m])) / 100 + 0".into();
-    Provider::Prometheus { address: address.into(), query, timeout: LONG }
+    provider(Question::Prometheus { address: address.into(), query, range: None })
 }
 
 fn web(url: &str, path: &str) -> Provider {
-    let headers = vec![("authorization".to_owned(), "Bearer abc".to_owned())];
-    Provider::Web { url: url.into(), json_path: path.into(), headers, timeout: LONG }
+    let value = HeaderText::Plain("Bearer abc".into());
+    let headers = vec![Header { name: "authorization".into(), value }];
+    let question = Question::Web { url: url.into(), json_path: path.into(), method: WebMethod::Get };
+    Provider { headers, ..provider(question) }
 }
 
-async fn measure(provider: Provider) -> Result<f64, String> {
-    client().measure(&provider).await
+/// In November 2026.
+const NOW: Duration = Duration::from_millis(1_794_000_000_250);
+
+async fn measure(provider: Provider) -> Result<Value, String> {
+    client().measure(&provider, NOW).await
 }
 
 fn no<T>(words: &str) -> Result<T, String> {
@@ -288,7 +298,7 @@ async fn a_measurement_that_stalls_ends_in_time() {
     for words in ["", "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n1"] {
         let (base, _) = rude(words.as_bytes(), Then::Stalls).await;
         let timeout = Duration::from_millis(50);
-        let provider = Provider::Prometheus { address: base.as_str().into(), query: "1".into(), timeout };
+        let provider = Provider { timeout, ..prometheus(&base) };
         assert_eq!(measure(provider).await, no("no answer within 50ms"));
     }
 }
@@ -328,21 +338,23 @@ async fn https_asks_those_alone_whose_certificate_is_trusted() {
     });
     let mut roots = RootCertStore::empty();
     roots.add(certificate).unwrap();
-    let trusting = Client { http: Http::trusting(roots).unwrap() };
-    assert_eq!(trusting.measure(&web(&base, "$")).await, Ok(0.25));
-    let distrusting = Client { http: Http::trusting(RootCertStore::empty()).unwrap() };
-    let words = distrusting.measure(&web(&base, "$")).await;
+    let trusting = Client { http: Http::trusting(roots).unwrap(), ..client() };
+    assert_eq!(trusting.measure(&web(&base, "$"), NOW).await, Ok(json!(0.25)));
+    let distrusting = Client { http: Http::trusting(RootCertStore::empty()).unwrap(), ..client() };
+    let words = distrusting.measure(&web(&base, "$"), NOW).await;
     assert_eq!(words, no("no connection: invalid peer certificate: UnknownIssuer"));
+    let anybody = Provider { insecure: true, ..web(&base, "$") };
+    assert_eq!(distrusting.measure(&anybody, NOW).await, Ok(json!(0.25)));
     let plain = Server::start(vec![(200, "")]).await.base.replace("http:", "https:");
     let Answer::Unreached(words) = trusting.call(&hook(&plain), &the_call()).await else { panic!("reached") };
     assert!(words.starts_with("no connection: received corrupt message"), "{words}");
 }
 
 #[tokio::test]
-async fn prometheus_is_asked_for_one_value_as_of_now() {
+async fn prometheus_is_asked_for_values_as_of_now() {
     let body = r#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{"job":"a"},"value":[1767323045.781,"99.25"]}]}}"#;
     let server = Server::start(vec![(200, body)]).await;
-    assert_eq!(measure(prometheus(&format!("{}/prometheus/", server.base))).await, Ok(99.25));
+    assert_eq!(measure(prometheus(&format!("{}/prometheus/", server.base))).await, Ok(json!([99.25])));
     let seen = &server.seen()[0];
     assert_eq!((&seen.method, seen.uri.path()), (&Method::GET, "/prometheus/api/v1/query"));
     let asked = seen.uri.query().and_then(|query| query.strip_prefix("query=")).unwrap();
@@ -366,14 +378,14 @@ async fn what_is_wrong_with_a_query_is_said() {
 async fn answers_that_are_too_long_are_not_read_to_their_end() {
     let fits = format!("{}7", " ".repeat(MAX_ANSWER - 1));
     let server = Server::start(vec![(200, &fits), (200, &format!("{fits} "))]).await;
-    assert_eq!(measure(web(&server.base, "$")).await, Ok(7.0));
+    assert_eq!(measure(web(&server.base, "$")).await, Ok(json!(7.0)));
     assert_eq!(measure(web(&server.base, "$")).await, no("the answer is longer than 1 MiB"));
 }
 
 #[tokio::test]
 async fn the_web_is_asked_by_get_with_its_headers() {
     let server = Server::start(vec![(200, r#"{"data": {"rate": 0.5}}"#)]).await;
-    assert_eq!(measure(web(&format!("{}/rates?a=b", server.base), "{$.data.rate}")).await, Ok(0.5));
+    assert_eq!(measure(web(&format!("{}/rates?a=b", server.base), "{$.data.rate}")).await, Ok(json!(0.5)));
     let seen = &server.seen()[0];
     assert_eq!((&seen.method, seen.uri.to_string().as_str()), (&Method::GET, "/rates?a=b"));
     assert_eq!(seen.headers["authorization"], "Bearer abc");
@@ -381,4 +393,73 @@ async fn the_web_is_asked_by_get_with_its_headers() {
     let server = Server::start(vec![(404, r#"{"data": {"rate": 0.5}}"#)]).await;
     let words = no("answered 404: {\"data\": {\"rate\": 0.5}}");
     assert_eq!(measure(web(&server.base, "{$.data.rate}")).await, words, "the value of a no is none");
+}
+
+#[tokio::test]
+async fn prometheus_is_asked_for_a_range() {
+    let body = r#"{"status":"success","data":{"resultType":"matrix","result":[
+        {"metric":{"a":"1"},"values":[[1,"1"],[2,"NaN"]]},{"metric":{"a":"2"},"values":[[1,"3.5"],[2,"+Inf"]]}]}}"#;
+    let server = Server::start(vec![(200, body)]).await;
+    let range = QueryRange {
+        start: Duration::from_secs(300),
+        end: Duration::from_secs(60),
+        step: Duration::from_millis(1_500),
+    };
+    let (address, query) = (server.base.as_str().into(), "up".into());
+    let asked = provider(Question::Prometheus { address, query, range: Some(range) });
+    assert_eq!(measure(asked).await, Ok(json!([1.0, "NaN", 3.5, "+Inf"])));
+    let uri = server.seen()[0].uri.to_string();
+    assert_eq!(uri, "/api/v1/query_range?query=up&start=1793999700.250&end=1793999940.250&step=1.5");
+}
+
+#[tokio::test]
+async fn the_web_is_asked_by_post() {
+    let server = Server::start(vec![(200, r#"{"ok": true}"#)]).await;
+    for (body, json, kind) in
+        [(r#"{"a":[1]}"#, true, "application/json"), ("a=1", false, "text/plain; charset=utf-8"), ("", false, "")]
+    {
+        let method = WebMethod::Post { body: body.into(), json };
+        let question = Question::Web { url: server.base.as_str().into(), json_path: "$.ok".into(), method };
+        assert_eq!(measure(provider(question)).await, Ok(json!(true)));
+        let seen = server.seen().pop().unwrap();
+        assert_eq!((&seen.method, &seen.body[..]), (&Method::POST, body.as_bytes()));
+        assert_eq!(seen.headers.get(CONTENT_TYPE).map_or("", |kind| kind.to_str().unwrap()), kind);
+    }
+}
+
+#[tokio::test]
+async fn secrets_come_from_files_and_stay_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("token");
+    let from = |prefix| {
+        let value = HeaderText::File { prefix, path: path.to_str().unwrap().into() };
+        vec![Header { name: "authorization".into(), value }]
+    };
+    let server = Server::start(vec![(200, "1"), (200, "2"), (403, "who is Bearer s3cret?"), (403, "s3cret?")]).await;
+    let asked = |prefix| Provider { headers: from(prefix), ..web(&server.base, "$") };
+    std::fs::write(&path, "Basic eHk6eg==\n").unwrap();
+    assert_eq!(measure(asked("")).await, Ok(json!(1)));
+    std::fs::write(&path, "s3cret\n").unwrap();
+    assert_eq!(measure(asked("Bearer ")).await, Ok(json!(2)), "read anew");
+    let sent: Vec<_> = server.seen().iter().map(|seen| seen.headers["authorization"].clone()).collect();
+    assert_eq!(sent, ["Basic eHk6eg==", "Bearer s3cret"]);
+    assert_eq!(measure(asked("Bearer ")).await, no("answered 403: who is ***?"));
+    assert_eq!(measure(asked("Bearer ")).await, no("answered 403: ***?"), "nor without what is before it");
+    for (content, words) in [
+        (Some(vec![]), "it is empty"),
+        (Some(vec![b' '; (64 << 10) + 1]), "it is longer than 64 KiB"),
+        (Some(vec![0xff]), "it is no text"),
+        (None, "No such file or directory (os error 2)"),
+    ] {
+        match content {
+            Some(content) => std::fs::write(&path, content).unwrap(),
+            None => std::fs::remove_file(&path).unwrap(),
+        }
+        let words = format!("no value for the header authorization from {}: {words}", path.display());
+        assert_eq!(measure(asked("")).await, no(&words));
+    }
+    std::fs::write(&path, "two\nlines").unwrap();
+    assert_eq!(measure(asked("")).await, no("the value of authorization is no value of a header"));
+    assert_eq!(server.seen().len(), 4, "without its headers nobody is asked");
+    assert!(!format!("{:?}", web("http://a", "$")).contains("abc"), "no secret is printed");
 }

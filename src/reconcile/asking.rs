@@ -1,11 +1,13 @@
-//! What rollouts want to know of others: calls go out as they are, a verdict is the outcome of a run of measurements.
+//! What rollouts want to know: questions put out, answers taken in, and the measurements behind verdicts.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::{Effect, Reconciler, Turn};
-use crate::analysis::{Run, Verdict};
+use crate::analysis::{Kind, Run, Verdict};
 use crate::rollout::{self, Answer, Ask, Question};
 use crate::spec::{AnalysisTemplate, SpecSet};
 
@@ -26,8 +28,14 @@ impl Reconciler {
             self.asked.insert(Arc::clone(&decision), Arc::clone(name));
             match question {
                 Question::Hook { hook, call } => turn.after.push(Effect::Call(decision, hook, Box::new(call))),
-                Question::Analysis { templates, .. } => {
-                    let run = Run::new(now, &found(self.spec.as_deref(), &templates));
+                Question::Analysis { templates, background } => {
+                    let kind = if background { Kind::Background } else { Kind::Inline };
+                    let templates = found(self.spec.as_deref(), &templates);
+                    // One that an earlier process had begun goes on.
+                    let run = match member.measured.runs.remove(&decision) {
+                        Some(saved) => Run::resume(now, name, kind, &templates, &saved),
+                        None => Run::new(now, name, kind, &templates),
+                    };
                     self.runs.insert(Arc::clone(&decision), run);
                     turn.runs.insert(decision);
                 }
@@ -51,7 +59,7 @@ impl Reconciler {
         now: Duration,
         decision: Arc<str>,
         id: usize,
-        value: Result<f64, String>,
+        value: Result<Value, String>,
         turn: &mut Turn,
     ) {
         if let Some(run) = self.runs.get_mut(&decision) {
@@ -64,14 +72,16 @@ impl Reconciler {
     pub(super) fn advance_runs(&mut self, now: Duration, turn: &mut Turn) {
         let due = self.runs.iter().filter(|(_, run)| run.next_deadline().is_some_and(|due| due <= now));
         turn.runs.extend(due.map(|(decision, _)| Arc::clone(decision)));
+        let reporting = self.is_reported(now);
         while let Some(decision) = turn.runs.pop_first() {
-            let Some(run) = self.runs.get_mut(&decision) else { continue };
-            for measurement in run.due(now) {
+            let member = self.asked.get(&decision).and_then(|name| self.members.get(name));
+            let (Some(run), Some(member)) = (self.runs.get_mut(&decision), member) else { continue };
+            for measurement in run.advance(now, &member.facts(now, self.epoch, reporting)) {
                 turn.after.push(Effect::Measure(Arc::clone(&decision), measurement));
             }
             let answer = match run.verdict() {
                 None => continue,
-                Some(Verdict::Successful(_)) => Answer::Yes,
+                Some(Verdict::Successful(words)) => Answer::Passed(words),
                 Some(Verdict::Failed(words)) => Answer::No(words),
                 Some(Verdict::Inconclusive(words)) => Answer::Inconclusive(words),
             };
@@ -80,11 +90,21 @@ impl Reconciler {
         }
     }
 
-    /// How far the measurements are that a rollout waits for.
-    pub(super) fn progress_of(&self, name: &str) -> Option<String> {
-        let asked = &self.members.get(name)?.asked;
-        let runs: Vec<_> = asked.iter().filter_map(|decision| self.runs.get(decision)).map(Run::progress).collect();
-        (!runs.is_empty()).then(|| runs.join("; "))
+    /// How far the analyses of a rollout are: those it waits for, and those beside its steps.
+    pub(super) fn progress_of(&self, now: Duration, name: &str) -> (Vec<String>, Vec<String>) {
+        let Some(member) = self.members.get(name) else { return Default::default() };
+        let facts = member.facts(now, self.epoch, self.is_reported(now));
+        let runs: Vec<_> = member.asked.iter().filter_map(|decision| self.runs.get(decision)).collect();
+        let of = |background: bool| {
+            let some = runs.iter().filter(|run| run.is_background() == background);
+            some.map(|run| run.progress(now, &facts)).collect()
+        };
+        (of(false), of(true))
+    }
+
+    /// Whether any proxy reports what it measures.
+    fn is_reported(&self, now: Duration) -> bool {
+        self.meter.reporting(now).next().is_some()
     }
 }
 

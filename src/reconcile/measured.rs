@@ -94,7 +94,13 @@ impl Measured {
 
     /// Takes what a node measured, at a time since the start of the process and with the wall time of that. Whether it is
     /// evidence of the way under way.
-    pub(super) fn take(&mut self, (now, epoch): (Duration, Duration), interval: &Interval, rollout: &Rollout, machine: &Machine) -> bool {
+    pub(super) fn take(
+        &mut self,
+        (now, epoch): (Duration, Duration),
+        interval: &Interval,
+        rollout: &Rollout,
+        machine: &Machine,
+    ) -> bool {
         let sample = |name: &str| interval.clusters.get(cluster(rollout, name)?);
         let stable = sample(machine.stable());
         let Some(to) = machine.rising() else {
@@ -138,7 +144,8 @@ impl Measured {
         machine: &Machine,
         live: impl Fn(&str) -> Live,
     ) -> Option<Room> {
-        let lives: Vec<_> = rollout.versions.iter().map(|version| (&version.name, live(&version.cluster_name))).collect();
+        let lives: Vec<_> =
+            rollout.versions.iter().map(|version| (&version.name, live(&version.cluster_name))).collect();
         let in_flight: u64 = lives.iter().map(|(_, live)| live.in_flight).fold(0, u64::saturating_add);
         let load = self.in_flight.take(now, in_flight);
         let stable = machine.stable();
@@ -150,14 +157,15 @@ impl Measured {
         let wanted: BTreeMap<_, _> = machine.wants().into_iter().collect();
         let limits = lives.into_iter().filter_map(|(name, live)| {
             // Nodes beyond the quorum are not waited for.
-            let limit = if live.without > live.nodes.saturating_sub(quorum.of(live.nodes)) {
-                Some(Limit { most: 0, why: without(&live) })
-            } else {
-                let proven = name == stable && self.carried.is_some_and(|carried| live.healthy >= Some(carried));
-                rollout.capacity_gate.as_ref().filter(|_| !proven).and_then(|gate| {
-                    limit(gate, load, live.healthy, wanted.get(name).copied().unwrap_or(TOTAL_WEIGHT))
-                })
-            };
+            let limit =
+                if live.without > live.nodes.saturating_sub(quorum.of(live.nodes)) {
+                    Some(Limit { most: 0, why: without(&live) })
+                } else {
+                    let proven = name == stable && self.carried.is_some_and(|carried| live.healthy >= Some(carried));
+                    rollout.capacity_gate.as_ref().filter(|_| !proven).and_then(|gate| {
+                        limit(gate, load, live.healthy, wanted.get(name).copied().unwrap_or(TOTAL_WEIGHT))
+                    })
+                };
             Some((Arc::clone(name), limit?))
         });
         let room = Room { limits: limits.collect() };
@@ -174,7 +182,6 @@ impl Measured {
         let (requests, of) = split.counts();
         (of > 0).then(|| SeenStatus { version, requests, of, warning: split.warning() })
     }
-
 }
 
 /// The names of all templates that a rollout is judged by.

@@ -48,7 +48,7 @@ pub enum Input {
     /// What [`Effect::Call`] was answered. Of one that is withdrawn it is ignored.
     Answer(Arc<str>, Answer),
     /// What [`Effect::Measure`] gave, by its decision and the measurement's id; or why nothing.
-    Measured(Arc<str>, usize, Result<f64, String>),
+    Measured(Arc<str>, usize, Result<serde_json::Value, String>),
     /// What a proxy measured.
     Telemetry(Report),
     /// [`Reconciler::next_deadline`] has come.
@@ -227,11 +227,7 @@ impl Reconciler {
         let guess = first || self.members.values().any(|member| member.foreign);
         self.world = Arc::new(self.world.next(spec, &self.served).guess(guess));
         self.number += 1;
-        Some(Publication {
-            number: self.number,
-            world: Arc::clone(&self.world),
-            counted: Arc::clone(&self.counted),
-        })
+        Some(Publication { number: self.number, world: Arc::clone(&self.world), counted: Arc::clone(&self.counted) })
     }
 
     /// Tells a rollout how the fleet stands on it, and lets it do what is due.

@@ -32,6 +32,7 @@ impl Reconciler {
         for name in owners {
             let Some(member) = self.members.get_mut(&name) else { continue };
             let news = member.measured.news;
+            let watches = member.watches_room();
             if member.measured.take((now, self.epoch), interval, &member.spec, &member.machine) {
                 turn.runs.extend(member.asked.iter().filter(|decision| self.runs.contains_key(*decision)).cloned());
                 if !news {
@@ -39,7 +40,7 @@ impl Reconciler {
                     self.plan(now, &name);
                 }
             }
-            if member.watches_room() {
+            if watches {
                 self.carried.insert(name);
             }
         }

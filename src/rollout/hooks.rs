@@ -75,7 +75,9 @@ impl Machine {
             if let Some(index) = gates.notices.iter().position(|notice| notice.is_for(hook)) {
                 match answer {
                     Answer::Unreached(_) => gates.notices[index].rest = INTERVAL,
-                    Answer::Yes | Answer::Passed(_) | Answer::No(_) | Answer::Inconclusive(_) => drop(gates.notices.remove(index)),
+                    Answer::Yes | Answer::Passed(_) | Answer::No(_) | Answer::Inconclusive(_) => {
+                        drop(gates.notices.remove(index))
+                    }
                 }
             }
             return;

@@ -16,7 +16,7 @@ impl Machine {
             record.delivery.restart();
             // After a step that takes traffic away from the new version, what the fleet had would give it more again.
             if let (Some(to), Some(good)) = (record.rising(), &record.good)
-                && traffic::part(good, to) > traffic::part(record.asked(), to)
+                && traffic::part(good, to) > traffic::part(record.asked(), to).min(traffic::part(&record.traffic, to))
             {
                 record.good = None;
             }

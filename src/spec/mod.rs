@@ -9,6 +9,7 @@ mod analysis;
 mod broken;
 pub mod canonical;
 mod check;
+mod condition;
 pub mod descriptor;
 mod diagnostic;
 mod document;
@@ -30,8 +31,12 @@ mod window;
 pub mod yaml;
 
 pub use admit::{Admission, Admitted, Files, admit, check_files};
-pub use analysis::{AnalysisTemplate, Limits, Metric, Provider, Test, ThresholdRange};
+pub use analysis::{
+    AnalysisTemplate, Good, Header, HeaderText, Judge, Limits, Metric, OnInconclusive, Provider, QueryRange, Question,
+    Source, Test, ThresholdRange, WebMethod,
+};
 pub use check::Options;
+pub use condition::Condition;
 pub use diagnostic::{Diagnostic, Reporter, Severity};
 pub use document::parse_file;
 pub use model::{

@@ -255,10 +255,8 @@ impl Cluster {
         if from_counters {
             self.wait(Counts { requests, errors });
             // Load reports do not have these.
-            self.credit.add(Counts {
-                requests: requests.saturating_sub(unserved),
-                errors: errors.saturating_sub(unserved),
-            });
+            self.credit
+                .add(Counts { requests: requests.saturating_sub(unserved), errors: errors.saturating_sub(unserved) });
         } else {
             self.wait(Counts { requests: unserved, errors: unserved });
         }
@@ -271,7 +269,8 @@ impl Cluster {
         // A cluster that never had an endpoint has no count of them, only requests that found none.
         let still_none = self.gauges.healthy == Some(0) && requests == unserved;
         let healthy = healthy.or((unserved > 0 || still_none).then_some(0));
-        self.gauges = Gauges { active: small(active.unwrap_or(0)), healthy: healthy.map(small), endpoints: endpoints.map(small) };
+        self.gauges =
+            Gauges { active: small(active.unwrap_or(0)), healthy: healthy.map(small), endpoints: endpoints.map(small) };
         self.at = Some(now);
     }
 

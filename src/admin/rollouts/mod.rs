@@ -17,8 +17,8 @@ use super::{Failure, Sources, ask};
 use crate::reconcile::{Message, suggest};
 
 pub use documents::{
-    ConvergenceReport, EntryReport, FiguresReport, HistoryReport, RolloutList, RolloutReport, SeenReport, StandingReport,
-    StepReport, UserReport, WeightReport,
+    ConvergenceReport, EntryReport, FiguresReport, HistoryReport, RolloutList, RolloutReport, SeenReport,
+    StandingReport, StepReport, UserReport, WeightReport,
 };
 pub use order::Order;
 

@@ -22,6 +22,8 @@ fn split(green: u32) -> Split {
 
 fn status(name: &str) -> Status {
     Status {
+        seen: None,
+        analysis: Vec::new(),
         name: name.into(),
         strategy: "canary",
         phase: Phase::Paused,

@@ -127,7 +127,8 @@ fn write(out: &mut dyn Write, report: &RolloutReport) -> io::Result<()> {
         ("Sequence", report.sequence.to_string()),
     ];
     let analysis = report.analysis.iter().map(|words| ("Analysis", words.clone()));
-    lines.into_iter().chain(analysis).try_for_each(|(label, value)| {
-        writeln!(out, "{:<13}{}", format!("{label}:"), printable(&value))
-    })
+    lines
+        .into_iter()
+        .chain(analysis)
+        .try_for_each(|(label, value)| writeln!(out, "{:<13}{}", format!("{label}:"), printable(&value)))
 }

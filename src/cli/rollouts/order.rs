@@ -47,7 +47,7 @@ Exit codes: 0 done, 1 refused with the reason, 2 no such rollout or no server.
 
 Examples:
   serin abort checkout --reason 'checkout errors up'
-  serin abort checkout --emergency  # all of it, whatever the stable version can carry";
+  serin abort checkout --emergency  # whatever the stable version can carry";
 
 pub(super) const RETRY: &str = "\
 It takes a rollout that was aborted, by command or by itself, through all its steps.

@@ -24,6 +24,8 @@ fn split(green: f64) -> Vec<WeightReport> {
 
 fn paused() -> RolloutReport {
     RolloutReport {
+        seen: None,
+        analysis: Vec::new(),
         at: NOW.to_owned(),
         name: "checkout".to_owned(),
         strategy: "canary".to_owned(),

@@ -76,6 +76,9 @@ fn it_begins_with_its_step() {
     assert_eq!(stage.beside().as_deref(), Some("checkout/2/2/background/golden#2"));
 }
 
+/// Its name, the file, how it is reached, and the phase it is.
+type Case<'a> = (&'a str, fn(&mut Rollout), &'a dyn Fn(&mut Stage), Phase);
+
 #[test]
 fn one_that_fails_aborts_whatever_is_waited_for() {
     let held = |stage: &mut Stage| drop(stage.order(Verb::Pause));
@@ -110,8 +113,7 @@ fn one_that_fails_aborts_whatever_is_waited_for() {
         stage.converge();
         stage.wait(60);
     };
-    type Edit = fn(&mut Rollout);
-    let cases: [(&str, Edit, &dyn Fn(&mut Stage), Phase); 11] = [
+    let cases: [Case; 11] = [
         ("on its way", |_| {}, &|_| {}, Phase::Progressing),
         ("held", |_| {}, &held, Phase::Paused),
         ("late", |_| {}, &late, Phase::Paused),

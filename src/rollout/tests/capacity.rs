@@ -109,7 +109,8 @@ fn a_version_that_loses_endpoints_keeps_what_it_has_and_gets_no_more() {
     stage
         .edit(|spec| spec.strategy = canary(&[Step::SetWeight(6_000), Step::SetWeight(5_000), Step::SetWeight(7_000)]));
     stage.converge();
-    assert_eq!(stage.weight("green"), 6_000, "held at the step before");
+    assert_eq!((stage.weight("green"), stage.phase()), (5_000, Phase::Paused), "less is no more");
+    assert_eq!(stage.message(), "waiting for capacity of green: 5 of 15 are healthy (0s)");
 }
 
 #[test]
@@ -166,9 +167,10 @@ fn an_abort_goes_as_far_as_the_stable_version_can_carry_it() {
          serin abort checkout --emergency moves all at once; the file still names green: serin retry checkout, or edit \
          target"
     );
-    stage.converge();
-    assert!(!stage.machine.is_at_rest());
     assert!(stage.room(&[("blue", 5_000, "5 of 10 are gone")]).is_empty(), "it never turns round");
+    stage.converge();
+    assert_eq!(stage.weight("blue"), 7_000, "also when the fleet has it");
+    assert!(!stage.machine.is_at_rest());
     assert!(stage.room(&[("blue", 7_099, "almost")]).is_empty(), "not worth a push");
     stage.room(&[("blue", 8_050, "2 of 10 are gone")]);
     assert_eq!((stage.weight("blue"), stage.weight("green")), (8_050, 1_950));
@@ -211,6 +213,14 @@ fn in_an_emergency_all_goes_back_at_once() {
     stage.restart();
     stage.room(&[("blue", 0, "all are gone")]);
     assert_eq!(stage.weight("blue"), TOTAL_WEIGHT);
+}
+
+#[test]
+fn a_stable_version_that_lost_endpoints_keeps_what_it_has() {
+    let mut stage = at_the_gate(TOTAL_WEIGHT);
+    stage.room(&[("blue", 1_000, "9 of 10 are gone")]);
+    stage.order(Verb::Abort);
+    assert_eq!((stage.weight("blue"), stage.weight("green")), (4_000, 6_000));
 }
 
 #[test]

@@ -243,11 +243,10 @@ proptest! {
             let rose = stage.weight(&target) > split.0.iter().find(|(name, _)| *name == target).expect("entry").1;
             let opened = match event {
                 // What gates let go on is for the next property.
-                Event::Answer(..) | Event::Late(..) | Event::Barrier(_) => !(held || aborted || open),
+                Event::Answer(..) | Event::Late(..) | Event::Barrier(_) | Event::Room(_) => !(held || aborted || open),
                 // These say themselves what is wanted now.
                 Event::Target(_) | Event::Steps(_) => true,
                 Event::Command(Verb::Pause | Verb::Abort | Verb::AbortEmergency) | Event::Nack | Event::Lost => false,
-                Event::Room(_) => !(held || aborted || open),
                 Event::Command(_) => !pending || matches!(event, Event::Command(Verb::PromoteFull | Verb::Undo(_))) || held,
                 Event::Wait(_) => !(held || aborted || open)
                     && (!pending || follow || stage.spec.convergence.on_timeout != OnTimeout::Pause),
@@ -505,6 +504,10 @@ proptest! {
             apply(&mut stage, event);
             let mut aborted = stage.fork();
             let mut weight = aborted.weight(&aborted.machine.stable().clone());
+            if let Some(room) = rooms.first() {
+                apply(&mut aborted, &Event::Room(room.clone()));
+                weight = aborted.weight(&aborted.machine.stable().clone());
+            }
             if aborted.command(Verb::Abort).is_err() {
                 continue;
             }

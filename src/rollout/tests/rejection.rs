@@ -230,3 +230,20 @@ fn nobody_is_left_to_go_on_with_when_all_reject_it() {
     assert_eq!(stage.refused(Verb::Promote), refused);
     assert_eq!(stage.weight("green"), 1_000, "what all had");
 }
+
+#[test]
+fn what_the_fleet_had_gives_no_more_than_it_has_after_an_edit_that_takes_weight_away() {
+    let mut spec = rollout("blue", canary(&[Step::SetWeight(1_000), header_route("qa")]));
+    spec.convergence.on_nack = OnNack::Pause;
+    spec.convergence.canary_nodes = Some(Arc::default());
+    let mut stage = Stage::of(spec);
+    stage.target("green");
+    stage.converge();
+    stage.wait(10);
+    stage.converge();
+    assert_eq!((stage.weight("green"), stage.status().step.map(|step| step.index)), (1_000, Some(2)));
+    stage.edit(|spec| spec.strategy = canary(&[]));
+    assert_eq!(stage.weight("green"), 0);
+    stage.nack("edge-1");
+    assert_eq!((stage.weight("green"), stage.phase()), (0, Phase::Paused));
+}

@@ -126,7 +126,7 @@ fn a_template_that_a_rollout_names_stays() {
     let template = |name: &str| {
         format!(
             "apiVersion: serin.dev/v1\nkind: AnalysisTemplate\nmetadata: {{name: {name}}}\nspec:\n  metrics: [{{name: a, \
-             thresholdRange: {{min: 1}}, provider: {{web: {{url: 'http://a', jsonPath: a}}}}}}]\n"
+             thresholdRange: {{min: 1}}, provider: {{web: {{url: 'http://a', jsonPath: $.a}}}}}}]\n"
         )
     };
     let (golden, other) = (template("golden"), template("other"));

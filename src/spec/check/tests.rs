@@ -54,7 +54,7 @@ fn in_group(name: &str, group: &str) -> String {
 fn template(name: &str) -> String {
     format!(
         "apiVersion: serin.dev/v1\nkind: AnalysisTemplate\nmetadata: {{name: {name}}}\nspec:\n  metrics: [{{name: a, \
-         thresholdRange: {{min: 1}}, provider: {{web: {{url: 'http://a', jsonPath: a}}}}}}]\n"
+         thresholdRange: {{min: 1}}, provider: {{web: {{url: 'http://a', jsonPath: $.a}}}}}}]\n"
     )
 }
 
