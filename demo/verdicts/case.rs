@@ -18,20 +18,6 @@ pub(crate) enum Case {
 }
 
 impl Case {
-    /// All of them.
-    pub(crate) const ALL: [Self; 5] = [Self::Fails, Self::Tail, Self::Slower, Self::Dead, Self::Fine];
-
-    /// In a few words.
-    pub(crate) fn words(self) -> &'static str {
-        match self {
-            Self::Fails => "fails 2 %",
-            Self::Tail => "2 % ten times as slow",
-            Self::Slower => "25 % slower",
-            Self::Dead => "drops dead",
-            Self::Fine => "fine",
-        }
-    }
-
     /// What its service is told at the start.
     pub(crate) fn fault(self) -> Fault {
         match self {
@@ -63,19 +49,4 @@ pub(crate) enum Trouble {
     Restarted,
     /// Its telemetry is nonsense from the start.
     Garbage,
-}
-
-impl Trouble {
-    /// All of them.
-    pub(crate) const ALL: [Self; 4] = [Self::None, Self::CutOff, Self::Restarted, Self::Garbage];
-
-    /// In a few words.
-    pub(crate) fn words(self) -> &'static str {
-        match self {
-            Self::None => "all well",
-            Self::CutOff => "one cut off",
-            Self::Restarted => "one restarted",
-            Self::Garbage => "one sends garbage",
-        }
-    }
 }

@@ -86,7 +86,7 @@ async fn speak(channel: Channel, id: Arc<str>, clusters: Arc<[String]>, kind: u6
                 _ => noise(nth),
             }
         });
-        let path = PathAndQuery::from_static(if kind % 2 == 0 { METRICS } else { LOADS });
+        let path = PathAndQuery::from_static(if kind.is_multiple_of(2) { METRICS } else { LOADS });
         // The control plane may end the stream, which is all it can do.
         let _ = exchange(channel.clone(), path, messages).await;
         turn += 1;
@@ -125,7 +125,7 @@ fn odd(nth: u64) -> f64 {
 
 /// Counters that fall and are no numbers, gauges below zero, histograms that shrink, clusters that are none.
 fn metrics(id: &str, clusters: &[String], nth: u64) -> StreamMetricsMessage {
-    let identifier = (nth % 3 == 0).then(|| Identifier { node: Some(node(id)) });
+    let identifier = (nth.is_multiple_of(3)).then(|| Identifier { node: Some(node(id)) });
     let mut families = Vec::new();
     let strange = [String::new(), "x".repeat(100_000), "shop".into(), "shop/".into(), "shop/green/green".into()];
     for cluster in clusters.iter().chain(&strange) {
@@ -159,7 +159,7 @@ fn histogram(nth: u64) -> Histogram {
         ..Bucket::default()
     });
     Histogram {
-        sample_count: Some(if nth % 2 == 0 { u64::MAX } else { 0 }),
+        sample_count: Some(if nth.is_multiple_of(2) { u64::MAX } else { 0 }),
         sample_sum: Some(odd(nth)),
         bucket: bucket.collect(),
         ..Histogram::default()
@@ -202,7 +202,7 @@ fn loads(id: &str, clusters: &[String], nth: u64) -> LoadStatsRequest {
             cluster_name: cluster.clone(),
             upstream_locality_stats: vec![UpstreamLocalityStats {
                 locality: Some(Locality::default()),
-                total_successful_requests: if nth % 2 == 0 { u64::MAX } else { 0 },
+                total_successful_requests: if nth.is_multiple_of(2) { u64::MAX } else { 0 },
                 total_error_requests: u64::MAX,
                 total_requests_in_progress: u64::MAX,
                 total_issued_requests: 0,
@@ -215,7 +215,7 @@ fn loads(id: &str, clusters: &[String], nth: u64) -> LoadStatsRequest {
             ..ClusterStats::default()
         }
     });
-    LoadStatsRequest { node: (nth % 3 == 0).then(|| node(id)), cluster_stats: stats.collect() }
+    LoadStatsRequest { node: (nth.is_multiple_of(3)).then(|| node(id)), cluster_stats: stats.collect() }
 }
 
 /// Bytes that are no message.

@@ -12,7 +12,8 @@ use super::case::{Case, Trouble};
 use super::fleet::{Edge, Fleet, ROLLOUT};
 use super::service::{Fault, Service};
 use super::visitors::Tally;
-use crate::rig::{now, repository};
+use crate::rig::serin::Serin;
+use crate::rig::{http, now, repository};
 
 /// How often it is asked how the rollout stands: times are true to about so much.
 const LOOK: Duration = Duration::from_millis(20);
@@ -65,6 +66,8 @@ pub(crate) struct Outcome {
     pub(crate) total: Tally,
     /// What is not as it should be.
     pub(crate) wrongs: Vec<String>,
+    /// Then also what the journal says, a line for each transition, each after a line's end.
+    pub(crate) story: String,
 }
 
 /// The files of the trial.
@@ -165,6 +168,9 @@ pub(crate) async fn run(plan: &Plan, dir: &Path) -> Result<Outcome> {
     if calm && (plan.trouble != Trouble::None || plan.case == Case::Dead) {
         outcome.wrongs.push(format!("it ended before anything had gone wrong: {}", outcome.message));
     }
+    if !outcome.wrongs.is_empty() {
+        outcome.story = story(&fleet.serin).await?;
+    }
     drop(grave);
     Ok(outcome)
 }
@@ -222,7 +228,17 @@ async fn judge(
     expect(may_lose || total.lost == 0, format!("{} requests were lost: {:?}", total.lost, total.losses));
     expect(plan.case != Case::Fine || total.harmed() == 0, format!("{} requests harmed", total.harmed()));
     expect(fleet.garbage() != Some(0), "no garbage was sent".to_owned());
-    Ok(Outcome { promoted, message, took, length, total, wrongs })
+    Ok(Outcome { promoted, message, took, length, total, wrongs, story: String::new() })
+}
+
+async fn story(serin: &Serin) -> Result<String> {
+    let page = http::get(serin.admin(), &format!("/api/v1/rollouts/{ROLLOUT}/history")).await?;
+    let page: Value = serde_json::from_str(&page)?;
+    let mut lines = String::new();
+    for entry in page["entries"].as_array().into_iter().flatten() {
+        write!(lines, "\n    {} {} -> {}: {}", entry["at"], entry["from"]["at"], entry["to"]["at"], entry["why"])?;
+    }
+    Ok(lines)
 }
 
 /// Waits until so many more requests have been answered by each.
