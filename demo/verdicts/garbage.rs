@@ -129,9 +129,15 @@ fn metrics(id: &str, clusters: &[String], nth: u64) -> StreamMetricsMessage {
     let mut families = Vec::new();
     let strange = [String::new(), "x".repeat(100_000), "shop".into(), "shop/".into(), "shop/green/green".into()];
     for cluster in clusters.iter().chain(&strange) {
-        for name in ["upstream_rq_completed", "upstream_rq_xx", "upstream_rq_5xx", "upstream_cx_none_healthy"] {
+        let falling = 1e6 - f64::from(u32::try_from(nth % 1000).unwrap_or(0));
+        for (name, value) in [
+            ("upstream_rq_completed", falling),
+            ("upstream_rq_xx", falling * 2.0),
+            ("retry.upstream_rq_completed", odd(nth)),
+            ("upstream_cx_none_healthy", odd(nth)),
+        ] {
             families.push(family(name, MetricType::Counter, cluster, |metric| {
-                metric.counter = Some(Counter { value: Some(odd(nth)), ..Counter::default() });
+                metric.counter = Some(Counter { value: Some(value), ..Counter::default() });
             }));
         }
         for name in ["upstream_rq_active", "membership_healthy", "membership_total"] {
