@@ -151,7 +151,8 @@ pub(crate) async fn run(plan: &Plan, dir: &Path) -> Result<Outcome> {
         if let Some(promoted) = ended(&status, fleet.following().len()) {
             break (Some((promoted, now())), status);
         }
-        if began.elapsed() > LIMIT {
+        let waits = status["message"].as_str().is_some_and(|message| message.starts_with("inconclusive "));
+        if waits || began.elapsed() > LIMIT {
             break (None, status);
         }
         if calm && fleet.tally().of("green") >= MIDDLE {
@@ -209,7 +210,7 @@ async fn judge(
     let took = end.zip(total.first_bad).map(|((_, end), first)| end.saturating_duration_since(first));
     let (promoted, length) = end.map_or((false, began.elapsed()), |(promoted, end)| (promoted, end - began));
     match (plan.case.metric(), end) {
-        (_, None) => wrongs.push(format!("no verdict within {LIMIT:?}: {:?}: {message}", status["phase"])),
+        (_, None) => wrongs.push(format!("no verdict after {length:?}: {}: {message}", status["phase"])),
         (None, Some((true, _))) => {}
         (None, Some((false, _))) => wrongs.push(format!("a good version was rolled back: {message}")),
         (Some(_), Some((true, _))) => wrongs.push("a bad version was promoted".to_owned()),
