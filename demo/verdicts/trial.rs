@@ -214,7 +214,7 @@ async fn judge(
         (None, Some((true, _))) => {}
         (None, Some((false, _))) => wrongs.push(format!("a good version was rolled back: {message}")),
         (Some(_), Some((true, _))) => wrongs.push("a bad version was promoted".to_owned()),
-        (Some(metric), Some((false, _))) if message.contains(&format!("{metric} ")) => {}
+        (Some(metric), Some((false, _))) if message.contains(&format!("{metric}: ")) => {}
         (Some(metric), Some((false, _))) => wrongs.push(format!("rolled back, but not by {metric}: {message}")),
     }
     let mut expect = |holds: bool, wrong: String| {
