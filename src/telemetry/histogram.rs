@@ -1,6 +1,7 @@
 //! Histograms as they come in, and how they add up.
 
 use super::Histogram;
+use super::node::MOST;
 
 /// Buckets of a histogram that are kept: three times what `serin bootstrap` asks for. Of more, every so many are left
 /// out, which makes the others wider and loses no request.
@@ -8,7 +9,7 @@ const BUCKETS: usize = 128;
 
 impl Histogram {
     /// The same with edges and counts that rise, at most [`BUCKETS`] of them, and a count that holds them all. `None` if
-    /// nothing is in it.
+    /// nothing is in it, or more than anybody measures.
     pub(super) fn cleaned(mut self) -> Option<Self> {
         let (mut edge, mut below) = (f64::NEG_INFINITY, 0);
         self.buckets.retain(|(upper, count)| {
@@ -28,7 +29,7 @@ impl Histogram {
                 index.is_multiple_of(step)
             });
         }
-        (self.count > 0).then_some(self)
+        (1..=MOST).contains(&self.count).then_some(self)
     }
 
     /// Adds another. Of different buckets those stay whose edges both have: their counts are exact.

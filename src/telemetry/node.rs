@@ -10,6 +10,10 @@ use super::{Counts, Flush, Load, Metrics, Sample};
 /// Reports of one kind that come sooner after another are added to the next.
 const PACE: Duration = Duration::from_millis(90);
 
+/// More than this nobody measures in one interval: what says so is garbage. A proxy that answers 11,000 requests in a
+/// second keeps them for a day when it cannot report. One such count would outweigh all that others measure.
+pub(super) const MOST: u64 = 1_000_000_000;
+
 /// Endpoints of one cluster in one interval. Of more, these are told apart and the others only counted.
 const ENDPOINTS: usize = 1024;
 
@@ -268,7 +272,8 @@ impl Cluster {
         }
         // A cluster that never had an endpoint has no count of them, only requests that found none.
         let still_none = self.gauges.healthy == Some(0) && requests == unserved;
-        let healthy = healthy.or((unserved > 0 || still_none).then_some(0));
+        let healthy = believed(healthy).or((unserved > 0 || still_none).then_some(0));
+        let (active, endpoints) = (believed(active), believed(endpoints));
         self.gauges =
             Gauges { active: small(active.unwrap_or(0)), healthy: healthy.map(small), endpoints: endpoints.map(small) };
         self.at = Some(now);
@@ -277,8 +282,11 @@ impl Cluster {
     /// Takes what a load report says.
     fn take_load(&mut self, now: Duration, load: Load) {
         let Load { attempts, dropped, in_progress, endpoints } = load;
-        let credit = std::mem::take(&mut self.credit);
         let requests = attempts.requests.saturating_add(dropped);
+        if requests > MOST {
+            return;
+        }
+        let credit = std::mem::take(&mut self.credit);
         let errors = attempts.errors.saturating_add(dropped).min(requests);
         let requests = requests.saturating_sub(credit.requests);
         self.wait(Counts { requests, errors: errors.saturating_sub(credit.errors).min(requests) });
@@ -291,7 +299,7 @@ impl Cluster {
                 }
             }
         }
-        self.gauges.active = small(in_progress);
+        self.gauges.active = small(believed(Some(in_progress)).unwrap_or(0));
         self.at = Some(now);
     }
 
@@ -338,9 +346,54 @@ fn advance(base: &mut Option<u64>, value: Option<u64>, first: First) -> u64 {
         (None, First::New) => 0,
         (Some(before), _) => before,
     };
-    value.checked_sub(before).unwrap_or(value)
+    believed(Some(value.checked_sub(before).unwrap_or(value))).unwrap_or(0)
+}
+
+/// A value that somebody may have measured.
+fn believed(value: Option<u64>) -> Option<u64> {
+    value.filter(|value| *value <= MOST)
 }
 
 fn small(gauge: u64) -> u32 {
     u32::try_from(gauge).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Histogram;
+    use super::*;
+
+    #[test]
+    fn what_nobody_can_have_measured_counts_nothing() {
+        let name: Arc<str> = "shop/green".into();
+        let counted = BTreeSet::from([Arc::clone(&name)]);
+        let second = |n| Duration::from_secs(n);
+        for huge in [MOST + 1, u64::MAX] {
+            let mut node = Node::new(second(0));
+            let all = Counts { requests: huge, errors: huge };
+            let load = |attempts, dropped, in_progress| Load { attempts, dropped, in_progress, ..Load::default() };
+            for load in [load(all, 0, huge), load(Counts::default(), huge, huge), load(Counts::default(), 0, huge)] {
+                let samples = node.take_loads(second(1), BTreeMap::from([(Arc::clone(&name), load)]), &counted);
+                assert_eq!(samples, BTreeMap::new());
+                assert_eq!(node.clusters[&name].gauges.active, 0);
+            }
+            let metrics = |value| Metrics {
+                completed: Some(value),
+                failed: Some(value),
+                none_healthy: Some(value),
+                active: Some(value),
+                healthy: Some(value),
+                endpoints: Some(value),
+                latency: Some(Histogram { count: value, buckets: vec![(1.0, value)] }),
+            };
+            for (at, value) in [(2, 0), (3, huge), (4, 0), (5, huge)] {
+                let clusters = BTreeMap::from([(Arc::clone(&name), metrics(value))]);
+                let flush = Flush { uptime: Some(second(at)), counted: Arc::new(counted.clone()), clusters };
+                assert_eq!(node.take_flush(second(at), flush, &counted), BTreeMap::new(), "{value}");
+            }
+            let Gauges { active, healthy, endpoints } = &node.clusters[&name].gauges;
+            // What it said of endpoints that could be is still the last.
+            assert_eq!((*active, *healthy, *endpoints), (0, Some(0), None));
+        }
+    }
 }
