@@ -23,12 +23,8 @@ const PROTOS: [&str; 7] = [
 ];
 
 /// Messages whose `bytes` are slices of what was received.
-const SLICED: [&str; 4] = [
-    ".google.protobuf.Any",
-    ".envoy.service.load_stats.v3",
-    ".envoy.service.metrics.v3",
-    ".io.prometheus.client",
-];
+const SLICED: [&str; 4] =
+    [".google.protobuf.Any", ".envoy.service.load_stats.v3", ".envoy.service.metrics.v3", ".io.prometheus.client"];
 
 /// What Envoy reads only inside an `Any`: nothing in its API imports it, so it is not in the set of `envoy-types`.
 const EXTRA: [&str; 3] = ["udpa/type/v1/extra.proto", "xds/type/v3/extra.proto", "xds/type/matcher/v3/extra.proto"];

@@ -7,7 +7,10 @@ use crate::spec::{Rollout, SpecSet};
 
 /// The rollouts of the files that have changed since `before`, by name: each as it is now, `None` if no file names it any
 /// more. `None` if no file has changed.
-pub(super) fn touched<'a>(before: Option<&SpecSet>, now: &'a SpecSet) -> Option<BTreeMap<Arc<str>, Option<&'a Arc<Rollout>>>> {
+pub(super) fn touched<'a>(
+    before: Option<&SpecSet>,
+    now: &'a SpecSet,
+) -> Option<BTreeMap<Arc<str>, Option<&'a Arc<Rollout>>>> {
     let nothing = SpecSet::default();
     let changes: Vec<_> = now.changes_from(before.unwrap_or(&nothing)).collect();
     let files = changes.iter().flat_map(|change| change.was.into_iter().chain(change.is));

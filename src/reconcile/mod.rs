@@ -251,11 +251,7 @@ impl Reconciler {
         let guess = first || self.members.values().any(|member| member.foreign);
         self.world = Arc::new(self.world.next(spec, &self.served).guess(guess));
         self.number += 1;
-        Some(Publication {
-            number: self.number,
-            world: Arc::clone(&self.world),
-            counted: Arc::clone(&self.counted),
-        })
+        Some(Publication { number: self.number, world: Arc::clone(&self.world), counted: Arc::clone(&self.counted) })
     }
 
     /// Lets go of a rollout that no file names any more.

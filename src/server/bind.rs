@@ -131,5 +131,9 @@ fn reflection() -> tonic_reflection::server::Builder<'static> {
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET);
-    discovery::NAMES.into_iter().chain(telemetry::NAMES).chain(own).fold(builder, tonic_reflection::server::Builder::with_service_name)
+    discovery::NAMES
+        .into_iter()
+        .chain(telemetry::NAMES)
+        .chain(own)
+        .fold(builder, tonic_reflection::server::Builder::with_service_name)
 }

@@ -68,7 +68,8 @@ impl Meter {
                 continue;
             }
             let Some(node) = self.admit(now, &name) else { return };
-            let flushed = node.flushed.get_or_insert_with(|| Flushed { at: None, uptime: None, counted: Arc::default() });
+            let flushed =
+                node.flushed.get_or_insert_with(|| Flushed { at: None, uptime: None, counted: Arc::default() });
             if flushed.at.is_none() {
                 flushed.uptime = flushed.uptime.max(uptime);
             }

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 /// Upper edges in milliseconds where nothing else is asked for: each 1.25 to 2 times the one before, where Envoy's own
 /// (..., 25, 50, 100, 250, ...) are too coarse to tell two versions apart.
 const EDGES: [u64; 32] = [
-    1, 2, 3, 4, 5, 7, 10, 15, 20, 25, 30, 40, 50, 70, 100, 150, 200, 250, 300, 400, 500, 700, 1_000, 1_500, 2_000, 3_000,
-    5_000, 7_000, 10_000, 15_000, 30_000, 60_000,
+    1, 2, 3, 4, 5, 7, 10, 15, 20, 25, 30, 40, 50, 70, 100, 150, 200, 250, 300, 400, 500, 700, 1_000, 1_500, 2_000,
+    3_000, 5_000, 7_000, 10_000, 15_000, 30_000, 60_000,
 ];
 
 /// Edges around a latency that matters, in hundredths of it: each 1.25 times the one before.

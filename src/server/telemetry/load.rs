@@ -85,10 +85,8 @@ async fn serve(
         () = stop.wait() => return Err(shutting_down()),
     };
     let node = wire::node(node(Some(&first.node))?);
-    let reporter = Reporter {
-        node: id.insert(node.id.as_str().into()).clone(),
-        reports: environment.config.reports.clone(),
-    };
+    let reporter =
+        Reporter { node: id.insert(node.id.as_str().into()).clone(), reports: environment.config.reports.clone() };
     reporter.tell(environment, first).await?;
 
     let mut world = environment.config.world.clone();
@@ -177,9 +175,9 @@ impl List {
             return false;
         }
         let bootstrap = &environment.config.bootstrap_clusters;
-        let names = counted.iter().filter(|name| {
-            self.names.contains(*name) || served.get(name).is_some() || bootstrap.contains(&***name)
-        });
+        let names = counted
+            .iter()
+            .filter(|name| self.names.contains(*name) || served.get(name).is_some() || bootstrap.contains(&***name));
         let names: BTreeSet<_> = names.cloned().collect();
         self.made_of = Some((counted, served.version()));
         // Nobody has to report, at 61 KB each time, that there is nothing to report.

@@ -28,12 +28,15 @@ pub(super) struct Metrics(pub(super) Arc<Environment>);
 impl Metrics {
     /// Adds the service to the routes.
     pub(super) fn register(self, routes: &mut tonic::service::RoutesBuilder) {
-        routes.add_service(
-            service::MetricsServiceServer::new(self).max_decoding_message_size(limits::MEASUREMENT_BYTES),
-        );
+        routes
+            .add_service(service::MetricsServiceServer::new(self).max_decoding_message_size(limits::MEASUREMENT_BYTES));
     }
 
-    async fn read(&self, inbound: &mut Streaming<StreamMetricsMessage>, id: &mut Option<Arc<str>>) -> Result<(), Status> {
+    async fn read(
+        &self,
+        inbound: &mut Streaming<StreamMetricsMessage>,
+        id: &mut Option<Arc<str>>,
+    ) -> Result<(), Status> {
         let mut stop = self.0.stop.clone();
         let counted = self.0.config.counted.clone();
         loop {
