@@ -33,3 +33,4 @@ mod restart;
 mod rollouts;
 mod split;
 mod switches;
+mod telemetry;
