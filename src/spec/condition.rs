@@ -17,8 +17,8 @@ const MAX_LENGTH: usize = 500;
 
 /// How deep brackets and `?:` may stand in each other, and how many signs there may be. The parser and whoever evaluates
 /// go down one into the other, and some kilobytes of stack with each: a thread has 2 MiB.
-const MAX_DEPTH: usize = 8;
-const MAX_SIGNS: usize = 80;
+const MAX_DEPTH: usize = 5;
+const MAX_SIGNS: usize = 60;
 
 /// The functions there are, with how many arguments they take.
 const FUNCTIONS: [(&str, usize); 10] = [
