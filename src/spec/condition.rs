@@ -246,7 +246,9 @@ fn too_much(text: &str) -> Option<String> {
     let (mut open, mut deepest) = (0_usize, 0);
     for character in text.chars() {
         match character {
-            '(' | '[' | '{' | '?' => open += 1,
+            '(' | '[' | '{' => open += 1,
+            // Whatever stands behind it stands in it.
+            '?' => open += 2,
             ')' | ']' | '}' => open = open.saturating_sub(1),
             _ => {}
         }
