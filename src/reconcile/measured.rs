@@ -12,6 +12,9 @@ use crate::rollout::{Limit, Machine, Room, SeenStatus};
 use crate::spec::{AnalysisTemplate, CapacityGate, Rollout, Step, Strategy, TOTAL_WEIGHT, Traffic};
 use crate::telemetry::{Bases, Interval, Live};
 
+/// Proxies that have not reported by then, after a start, do not.
+pub(super) const SILENCE: Duration = Duration::from_secs(60);
+
 /// Requests in flight are averaged over about so long: each gauge is of one moment.
 const SMOOTH: Duration = Duration::from_secs(30);
 
@@ -34,8 +37,8 @@ pub(super) struct Measured {
     pub(super) runs: BTreeMap<Arc<str>, Saved>,
     /// Whether there is more than was kept.
     pub(super) news: bool,
-    /// What the machine was last told.
-    room: Room,
+    /// What the machine was last told by this process.
+    room: Option<Room>,
 }
 
 /// What is kept of it, beside the record.
@@ -153,6 +156,7 @@ impl Measured {
         if let Some((_, live)) = lives.iter().find(|(name, _)| *name == stable && resting) {
             self.carried = live.healthy.or(self.carried);
         }
+        let reported = lives.iter().any(|(_, live)| live.nodes > 0);
         let quorum = rollout.convergence.quorum;
         let wanted: BTreeMap<_, _> = machine.wants().into_iter().collect();
         let limits = lives.into_iter().filter_map(|(name, live)| {
@@ -169,10 +173,9 @@ impl Measured {
             Some((Arc::clone(name), limit?))
         });
         let room = Room { limits: limits.collect() };
-        (room != self.room).then(|| {
-            self.room = room.clone();
-            room
-        })
+        // After a restart what was known before holds until there is something new.
+        let unknown = self.room.is_none() && room.limits.is_empty() && !reported && now < SILENCE;
+        (!unknown && self.room.as_ref() != Some(&room)).then(|| self.room.insert(room).clone())
     }
 
     /// The split as it was seen, while something is under way.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Found;
-use super::measured::{Facts, Measured};
+use super::measured::{Facts, Measured, SILENCE};
 use crate::analysis::{Names, Run};
 use crate::rollout::{Command, Entry, Input, Machine, Verb, group};
 use crate::spec::{Rollout, Served, Strategy, Traffic};
@@ -20,9 +20,6 @@ const YOUNGEST: Duration = Duration::from_secs(1);
 
 /// How old kept evidence gets: so much of it a crash costs at most.
 const EVIDENCE: Duration = Duration::from_secs(5);
-
-/// Without a report for so long, nobody reports.
-const SILENCE: Duration = Duration::from_secs(60);
 
 /// A machine that asks for a time that is past is not asked again before this.
 const SOON: Duration = Duration::from_millis(100);
