@@ -76,7 +76,7 @@ impl Machine {
                 match answer {
                     Answer::Unreached(_) => gates.notices[index].rest = INTERVAL,
                     Answer::Yes | Answer::Passed(_) | Answer::No(_) | Answer::Inconclusive(_) => {
-                        drop(gates.notices.remove(index))
+                        drop(gates.notices.remove(index));
                     }
                 }
             }

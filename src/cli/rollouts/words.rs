@@ -12,8 +12,8 @@ pub(super) fn line(report: &RolloutReport) -> String {
     let step = step.as_ref().map(|step| format!(" at step {}/{} ({})", step.index, step.of, step.words));
     let nodes = convergence.as_ref().map(|convergence| format!(", {}", nodes(convergence)));
     let (step, nodes) = (step.unwrap_or_default(), nodes.unwrap_or_default());
-    let analysis: String = report.analysis.iter().map(|words| format!("; {words}")).collect();
-    format!("{name} is {phase:?}{step}, {}{nodes}: {message}{analysis}", split_of(report))
+    let message = [&[message.clone()], &*report.analysis].concat().join("; ");
+    format!("{name} is {phase:?}{step}, {}{nodes}: {message}", split_of(report))
 }
 
 /// `blue 75% green 25%`, without the versions that get nothing.
