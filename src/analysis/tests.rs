@@ -1,5 +1,3 @@
-mod telemetry;
-
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;

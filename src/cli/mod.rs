@@ -1,9 +1,10 @@
 //! What people type: one module per command, each of arguments and a function that writes to what it is handed.
 //!
 //! Exit codes are a contract with scripts: 0 done or yes, 1 mistakes found or no, 2 wrong usage or a broken
-//! environment (clap exits with 2 by itself).
+//! environment (clap exits with 2 by itself), 3 neither yes nor no.
 
 mod address;
+mod analyze;
 mod bootstrap;
 mod check;
 mod client;
@@ -13,6 +14,7 @@ mod interval;
 mod logging;
 mod node;
 mod output;
+mod plan;
 mod render;
 mod rollouts;
 mod serve;
@@ -31,6 +33,7 @@ const EXAMPLES: &str = "\
 Examples:
   serin check config/             what is wrong with these files?
   serin simulate config/          what would an edit of a target do, and when?
+  serin plan --rps 2000 --baseline-error 0.001    which steps should it have?
   serin serve --config config/    serve them to a fleet
   serin bootstrap --id edge-1 --cluster edge > envoy.yaml && envoy -c envoy.yaml
   serin fleet --watch             who has acknowledged what
@@ -38,7 +41,8 @@ Examples:
   serin promote checkout          past the pause it is at
   serin why checkout              what is it doing, and who made it so?
 
-Exit codes: 0 done, 1 mistakes found or the answer is no, 2 wrong usage or a broken environment.";
+Exit codes: 0 done, 1 mistakes found or the answer is no, 2 wrong usage or a broken environment, 3 neither \
+yes nor no.";
 
 /// An Envoy control plane for progressive delivery: edit one line of a rollout file, and the whole fleet follows.
 #[derive(Debug, Parser)]
@@ -58,6 +62,10 @@ enum Command {
     Render(render::RenderArgs),
     /// Show what would happen, when and why, after an edit of a rollout's target
     Simulate(simulate::SimulateArgs),
+    /// Propose the steps with the least expected cost, from traffic and risk
+    Plan(plan::PlanArgs),
+    /// Judge recorded counts as a rollout would have judged them
+    Analyze(analyze::AnalyzeArgs),
     /// Print the bootstrap with which a proxy finds serin
     Bootstrap(bootstrap::BootstrapArgs),
     /// Show which proxy has acknowledged what
@@ -83,6 +91,8 @@ enum Outcome {
     Positive,
     /// Mistakes found, or no: exit code 1.
     Negative,
+    /// Neither yes nor no: exit code 3.
+    Undecided,
 }
 
 impl Cli {
@@ -93,6 +103,8 @@ impl Cli {
             Command::Check(args) => check::run(args, out, err),
             Command::Render(args) => render::run(args, out, err),
             Command::Simulate(args) => simulate::run(args, out, err),
+            Command::Plan(args) => plan::run(args, out, err),
+            Command::Analyze(args) => analyze::run(args, out),
             Command::Bootstrap(args) => bootstrap::run(args, out),
             Command::Fleet(args) => fleet::run(args, out, err),
             Command::Rollouts(command) => rollouts::run(command, out, err),
@@ -101,6 +113,7 @@ impl Cli {
         match outcome.and_then(|outcome| out.flush().map(|()| outcome).map_err(Into::into)) {
             Ok(Outcome::Positive) => ExitCode::SUCCESS,
             Ok(Outcome::Negative) => ExitCode::from(1),
+            Ok(Outcome::Undecided) => ExitCode::from(3),
             // Whoever reads our output has seen enough, e.g. `head`.
             Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
             Err(error) => {

@@ -270,7 +270,7 @@ fn version(rollout: &Rollout, name: &str, flag: &str) -> anyhow::Result<Arc<str>
 }
 
 /// The nearest word, or which there are.
-fn meant<'a>(word: &str, words: impl Iterator<Item = &'a str> + Clone) -> String {
+pub(super) fn meant<'a>(word: &str, words: impl Iterator<Item = &'a str> + Clone) -> String {
     if words.clone().next().is_none() {
         return " (there is none)".to_owned();
     }
@@ -278,7 +278,7 @@ fn meant<'a>(word: &str, words: impl Iterator<Item = &'a str> + Clone) -> String
     format!(" ({})", meant.unwrap_or_else(|| format!("there are {}", listed(words))))
 }
 
-fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
+pub(super) fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let names: Vec<_> = names.collect();
     let some = names[..names.len().min(LISTED)].join(", ");
     match names.len().saturating_sub(LISTED) {

@@ -16,7 +16,7 @@ use crate::site::{ENVOY, LIMIT};
 const EDGE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 10_000);
 
 /// What the walk-through shows.
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 18] = [
     "check",
     "simulate",
     "serve",
@@ -33,6 +33,8 @@ const COMMANDS: [&str; 16] = [
     "pause",
     "resume",
     "undo",
+    "plan",
+    "analyze",
 ];
 
 /// Somebody who types the README's commands into a shell, in an empty folder.

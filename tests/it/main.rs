@@ -28,7 +28,6 @@ mod documents;
 mod groups;
 mod hooks;
 mod instruments;
-mod prometheus;
 mod rejection;
 mod restart;
 mod rollouts;

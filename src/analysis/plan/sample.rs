@@ -99,6 +99,12 @@ mod tests {
     }
 
     #[test]
+    fn alternatives_are_those_of_the_test() {
+        let alternatives = u32::try_from(crate::analysis::evidence::COARSE.len()).unwrap();
+        assert!((f64::from(alternatives) - ALTERNATIVES).abs() < 0.5);
+    }
+
+    #[test]
     fn the_less_goes_wrong_the_more_it_takes() {
         let rare = Question { baseline: 0.000_1, ..question(3.0) };
         rounded(rare.requests_to_fail(0.05) / 10.0, question(3.0).requests_to_fail(0.05));

@@ -145,10 +145,10 @@ impl Sweep {
             return Err(Unplanned::Unreachable(pair[0]));
         }
         let unit = levels.iter().fold(max_rise.min(TOTAL_WEIGHT), |unit, level| common_divisor(unit, *level));
-        let units = |parts: u32| (parts / unit) as usize;
-        let (total, rise) = (units(TOTAL_WEIGHT), units(max_rise.min(TOTAL_WEIGHT)));
-        let levels: Vec<usize> = levels.into_iter().map(units).collect();
-        let per_unit = |units: usize| share(units, total);
+        let in_units = |parts: u32| (parts / unit) as usize;
+        let (total, highest_rise) = (in_units(TOTAL_WEIGHT), in_units(max_rise.min(TOTAL_WEIGHT)));
+        let levels: Vec<usize> = levels.into_iter().map(in_units).collect();
+        let of_all = |exposure: usize| share(exposure, total);
 
         // From here on what is at stake is less than the time of one period.
         let horizon = (risk.at_stake(0.0) / (risk.period * (1.0 - risk.prior))).ln() / risk.hazard;
@@ -162,20 +162,20 @@ impl Sweep {
         let width = levels.len();
         let mut costs = vec![f64::INFINITY; exposures * width];
         let mut next = vec![0_u16; exposures * width];
-        for exposure in (0..=exposures - total - 1).rev() {
-            let (bad, time) = (risk.bad(per_unit(exposure)), risk.period * risk.quiet(per_unit(exposure)));
+        for exposure in (0..exposures - total).rev() {
+            let (bad, time) = (risk.bad(of_all(exposure)), risk.period * risk.quiet(of_all(exposure)));
             for from in 0..width - 1 {
                 let (mut least, mut choice) = (f64::INFINITY, from);
                 let first = if exposure < horizon { from.max(1) } else { from + 1 };
                 for to in first..width {
-                    if levels[to] - levels[from] > rise {
+                    if levels[to] - levels[from] > highest_rise {
                         break;
                     }
                     let cost = if to == width - 1 {
-                        time + risk.at_stake(per_unit(exposure))
+                        time + risk.at_stake(of_all(exposure))
                     } else {
                         let after = costs[(exposure + levels[to]) * width + to];
-                        time + bad * risk.harm * per_unit(levels[to]) + after
+                        time + bad * risk.harm * of_all(levels[to]) + after
                     };
                     if cost < least - TIE * least.min(f64::MAX) {
                         (least, choice) = (cost, to);
@@ -208,8 +208,8 @@ fn common_divisor(a: u32, b: u32) -> u32 {
     if b == 0 { a } else { common_divisor(b, a % b) }
 }
 
-fn share(units: usize, total: usize) -> f64 {
-    precise(units) / precise(total)
+fn share(part: usize, total: usize) -> f64 {
+    precise(part) / precise(total)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "states are counted, and there are few")]

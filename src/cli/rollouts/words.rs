@@ -12,7 +12,7 @@ pub(super) fn line(report: &RolloutReport) -> String {
     let step = step.as_ref().map(|step| format!(" at step {}/{} ({})", step.index, step.of, step.words));
     let nodes = convergence.as_ref().map(|convergence| format!(", {}", nodes(convergence)));
     let (step, nodes) = (step.unwrap_or_default(), nodes.unwrap_or_default());
-    let message = [&[message.clone()], &*report.analysis].concat().join("; ");
+    let message = [std::slice::from_ref(message), &*report.analysis].concat().join("; ");
     format!("{name} is {phase:?}{step}, {}{nodes}: {message}", split_of(report))
 }
 

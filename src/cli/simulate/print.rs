@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::admin::WeightReport;
+use crate::cli::output::{grouped, whole};
 use crate::rollout::Phase;
 use crate::rollout::load::{Load, Tally};
 use crate::rollout::simulate::{Row, Simulation};
@@ -190,23 +191,4 @@ fn time(at: Duration) -> String {
         (seconds, 0) => format!("{text}{seconds}s"),
         (seconds, millis) => format!("{text}{}s", format!("{seconds}.{millis:03}").trim_end_matches('0')),
     }
-}
-
-/// Rounded.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "never negative, and saturates")]
-fn whole(count: f64) -> u64 {
-    count.round() as u64
-}
-
-/// With commas: `1,080,000`.
-fn grouped(count: u64) -> String {
-    let digits = count.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
