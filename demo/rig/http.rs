@@ -40,6 +40,8 @@ impl Connection {
     /// One request to a path of this peer, whole answer.
     pub(crate) async fn send(&mut self, mut request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes)> {
         request.headers_mut().insert(header::HOST, HeaderValue::try_from(self.peer.to_string())?);
+        // The answer before may have been read sooner than the connection knows.
+        self.sender.ready().await?;
         let response = self.sender.send_request(request).await?;
         let status = response.status();
         Ok((status, response.into_body().collect().await?.to_bytes()))

@@ -1,3 +1,5 @@
+mod telemetry;
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;

@@ -74,10 +74,10 @@ pub(super) fn rest<'a>(record: &Record) -> Option<Wait<'a>> {
 /// nothing goes back.
 pub(super) fn retreat(spec: &Rollout, record: &Record, in_force: &Traffic) -> Option<Split> {
     let to = record.receding()?;
-    let has = part(in_force, to);
     let held = record.hold.is_some() && record.rising() == Some(to);
-    let reached = if held { has } else { record.room.most(to).max(has) };
-    let mut left = TOTAL_WEIGHT.saturating_sub(reached);
+    let most = if held { 0 } else { record.room.most(to) };
+    // The others keep no more than they have, so the weight of this one never falls.
+    let mut left = TOTAL_WEIGHT - most;
     let mut keep = |version: &Arc<str>| {
         let kept = if version == to { 0 } else { part(in_force, version).min(left) };
         left -= kept;

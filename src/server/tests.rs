@@ -1,5 +1,7 @@
 //! The server over loopback, with a real client, a recording fleet, and worlds made by hand.
 
+mod telemetry;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

@@ -17,8 +17,8 @@ const MAX_LENGTH: usize = 500;
 
 /// How deep brackets and `?:` may stand in each other, and how many signs there may be. The parser and whoever evaluates
 /// go down one into the other, and some kilobytes of stack with each: a thread has 2 MiB.
-const MAX_DEPTH: usize = 8;
-const MAX_SIGNS: usize = 80;
+const MAX_DEPTH: usize = 5;
+const MAX_SIGNS: usize = 60;
 
 /// The functions there are, with how many arguments they take.
 const FUNCTIONS: [(&str, usize); 10] = [
@@ -246,7 +246,9 @@ fn too_much(text: &str) -> Option<String> {
     let (mut open, mut deepest) = (0_usize, 0);
     for character in text.chars() {
         match character {
-            '(' | '[' | '{' | '?' => open += 1,
+            '(' | '[' | '{' => open += 1,
+            // Whatever stands behind it stands in it.
+            '?' => open += 2,
             ')' | ']' | '}' => open = open.saturating_sub(1),
             _ => {}
         }

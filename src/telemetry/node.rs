@@ -17,7 +17,7 @@ pub(super) const MOST: u64 = 1_000_000_000;
 /// Endpoints of one cluster in one interval. Of more, these are told apart and the others only counted.
 const ENDPOINTS: usize = 1024;
 
-/// A restart takes no longer than this before it is heard of; uptimes are whole seconds, and reports may wait.
+/// How long a report may have waited, and how much a second is rounded, before an uptime does not fit the one before.
 const SLACK: Duration = Duration::from_secs(10);
 
 /// What is known of one proxy.
@@ -123,14 +123,22 @@ impl Node {
         let Flush { uptime, counted: looked_for, clusters } = flush;
         let before = self.flushed.take();
         let other = match before.as_ref().and_then(|before| Some((before.uptime?, uptime?, before.at))) {
-            Some((old, new, at)) if new < old => {
-                let restarted = at.is_none_or(|at| new <= now.saturating_sub(at) + SLACK);
+            // An earlier process heard it: how long ago, nobody knows.
+            Some((old, new, None)) => {
+                if new < old {
+                    self.restart();
+                }
+                false
+            }
+            Some((old, new, Some(at))) => {
+                let passed = now.saturating_sub(at) + SLACK;
+                let restarted = new < old && new <= passed;
                 if restarted {
                     self.restart();
                 }
-                !restarted
+                !restarted && (new < old || new > old.saturating_add(passed))
             }
-            _ => false,
+            None => false,
         };
         let whole = uptime.is_some() && before.as_ref().is_some_and(|before| before.uptime.is_some());
         let from_counters = matches!(self.loads, Loads::Never | Loads::Gone);

@@ -18,7 +18,7 @@ fn rate(value: f64) -> Reply {
 }
 
 /// A rollout with one analysis of these metrics, on its way to green.
-async fn judged(metrics: &str) -> Quiet {
+pub(crate) async fn judged(metrics: &str) -> Quiet {
     let template = "apiVersion: serin.dev/v1\nkind: AnalysisTemplate\nmetadata: {name: golden}\nspec:\n  metrics:";
     let quiet = Quiet::new(&format!("{STRATEGY}\n---\n{template} [{metrics}]")).await;
     quiet.edit("green");

@@ -1,0 +1,134 @@
+//! Analysis steps that ask a real Prometheus, which scrapes a local page.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::LazyLock;
+
+use crate::analysis::judged;
+use crate::desk::{Desk, Reply};
+use crate::rig::process::Process;
+use crate::rig::{eventually, http, repository};
+use crate::site::{ANY, LIMIT};
+
+/// The Prometheus of this machine.
+static PROMETHEUS: LazyLock<PathBuf> = LazyLock::new(|| {
+    let output = Command::new(repository().join("tools/prometheus.sh")).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    PathBuf::from(String::from_utf8(output.stdout).unwrap().trim())
+});
+
+const PAGE: &str = "shop_rate{version=\"blue\"} 99.9\nshop_rate{version=\"green\"} 99.5\nshop_nan NaN\n";
+
+/// One that has scraped the page.
+struct Prometheus {
+    addr: SocketAddr,
+    process: Process,
+    _dir: tempfile::TempDir,
+    _page: Desk,
+}
+
+impl Prometheus {
+    async fn start() -> Self {
+        let page = Desk::open().await;
+        page.tell("metrics", &[Reply::ok(PAGE)]);
+        let dir = tempfile::tempdir().unwrap();
+        let target = page.url("").replace("http://", "").replace('/', "");
+        let config = dir.path().join("prometheus.yml");
+        let jobs = format!("[{{job_name: shop, static_configs: [{{targets: ['{target}']}}]}}]");
+        let text = format!("global: {{scrape_interval: 100ms, scrape_timeout: 100ms}}\nscrape_configs: {jobs}\n");
+        std::fs::write(&config, text).unwrap();
+        // It does not say which port it took: it is given one that was free.
+        let addr = std::net::TcpListener::bind(ANY).unwrap().local_addr().unwrap();
+        let mut command = Command::new(&*PROMETHEUS);
+        command.arg(format!("--config.file={}", config.display()));
+        command.arg(format!("--storage.tsdb.path={}", dir.path().join("data").display()));
+        command.arg(format!("--web.listen-address={addr}"));
+        let mut process = Process::start(command, &dir.path().join("log")).unwrap();
+        eventually("Prometheus to have scraped", LIMIT, async || {
+            process.check_alive()?;
+            let answer = http::get(addr, "/api/v1/query?query=shop_rate").await.unwrap_or_default();
+            Ok(answer.contains("99.5").then_some(()))
+        })
+        .await
+        .unwrap();
+        Self { addr, process, _dir: dir, _page: page }
+    }
+
+    /// A metric that asks it.
+    fn metric(&self, name: &str, query: &str, more: &str) -> String {
+        format!(
+            "{{name: {name}, {more}, provider: {{prometheus: {{address: 'http://{}', query: '{query}'}}}}}}",
+            self.addr
+        )
+    }
+
+    /// One that asks for the last minute.
+    fn range(&self, name: &str, query: &str, more: &str) -> String {
+        let range = "{start: now() - duration(\"1m\"), end: now(), step: 1s}";
+        let metric = self.metric(name, query, more);
+        metric.replace(&format!("query: '{query}'"), &format!("query: '{query}', rangeQuery: {range}"))
+    }
+}
+
+impl Drop for Prometheus {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_real_prometheus_lets_it_pass() {
+    let prometheus = Prometheus::start().await;
+    let metrics = [
+        prometheus.metric(
+            "one",
+            "shop_rate{version=\"green\"}",
+            "successCondition: 'result[0] >= 99', count: 2, interval: 10ms",
+        ),
+        prometheus.metric("scalar", "scalar(shop_rate{version=\"green\"})", "thresholdRange: {min: 99.5, max: 99.5}"),
+        prometheus.metric("vector", "shop_rate", "failureCondition: 'result.exists(x, x < 99.5) || len(result) != 2'"),
+        prometheus.range("range", "shop_rate", "mustHaveData: true, successCondition: 'result.all(x, x >= 99)'"),
+        prometheus.metric("nothing", "shop_lost", "successCondition: 'len(result) == 0'"),
+    ];
+    let quiet = judged(&metrics.join(", ")).await;
+    quiet.healthy("green").await;
+    let journal = quiet.journal().await;
+    assert!(journal.contains("analysis golden passes"), "{journal}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_real_prometheus_says_aborts() {
+    let prometheus = Prometheus::start().await;
+    let at_once = "consecutiveErrorLimit: 0";
+    for (metric, words) in [
+        (
+            prometheus.range("range", "shop_rate", "successCondition: 'result.all(x, x > 99.7)'"),
+            "does not meet result.all(x, x > 99.7) (1 of 1 measurements failed, limit 0)",
+        ),
+        (
+            prometheus.metric("nan", "shop_nan", &format!("{at_once}, successCondition: '!(result[0] < 0.9)'")),
+            "nan could not be measured (1 in a row, limit 0): NaN is compared",
+        ),
+        (
+            prometheus.metric("lost", "shop_lost", &format!("{at_once}, thresholdRange: {{min: 1}}")),
+            "lost could not be measured (1 in a row, limit 0): the query finds no data",
+        ),
+        (
+            prometheus.metric("lost", "shop_lost", "mustHaveData: true, thresholdRange: {min: 1}"),
+            "lost has no data: the query finds no data (1 of 1 measurements failed, limit 0)",
+        ),
+        (
+            prometheus.metric("two", "shop_rate", &format!("{at_once}, thresholdRange: {{min: 1}}")),
+            "two could not be measured (1 in a row, limit 0): there are 2 values, not one",
+        ),
+        (
+            prometheus.metric("odd", "sum(", &format!("{at_once}, thresholdRange: {{min: 1}}")),
+            "odd could not be measured (1 in a row, limit 0): answered 400: bad_data:",
+        ),
+    ] {
+        let quiet = judged(&metric).await;
+        let status = quiet.says(words).await;
+        assert_eq!(status["phase"], "Degraded", "{status}");
+    }
+}
