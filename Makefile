@@ -18,8 +18,8 @@ demo: ## a canary on three Envoys under load (DEMO_SECONDS=40: by itself)
 	@ENVOY=$$(tools/envoy.sh) && export ENVOY && exec target/debug/examples/demo
 
 verdicts: ## versions that fail, slow down, die or are fine, judged on real Envoys (RUNS=20: each twenty times)
-	@cargo build --release --bin serin --example verdicts
-	@ENVOY=$$(tools/envoy.sh) && export ENVOY && exec target/release/examples/verdicts
+	@cargo build --bin serin --example verdicts
+	@ENVOY=$$(tools/envoy.sh) && export ENVOY && exec target/debug/examples/verdicts
 
 test: lint $(NEXTEST) ## everything that CI runs
 	ENVOY=$$(tools/envoy.sh) && export ENVOY && $(NEXTEST) nextest run --no-fail-fast
