@@ -25,7 +25,7 @@ const LIMIT: Duration = Duration::from_secs(150);
 const BEFORE: u64 = 400;
 
 /// Answers of the new version before anything goes wrong in the middle.
-const MIDDLE: u64 = 100;
+const MIDDLE: u64 = 10;
 
 /// Answers that are looked at after the end, by each proxy.
 const AFTER: u64 = 100;
@@ -198,7 +198,7 @@ async fn judge(
     let mut after = Vec::new();
     if let Some((promoted, _)) = end {
         // What was on its way at the end is of before.
-        answered(fleet.following(), u64::from(plan.connections) * 2).await?;
+        answered(fleet.following(), u64::from(plan.connections) * 20).await?;
         let first: Vec<Tally> = fleet.following().iter().map(Edge::tally).collect();
         answered(fleet.following(), AFTER).await?;
         let other = if promoted { "blue" } else { "green" };
