@@ -15,7 +15,7 @@ use crate::telemetry::{Bases, Interval, Live};
 /// Proxies that have not reported by then, after a start, do not.
 pub(super) const SILENCE: Duration = Duration::from_secs(60);
 
-/// Requests in flight are averaged over about so long: each gauge is of one moment.
+/// Requests in flight are averaged over about so long: each gauge is of one moment. What is more now counts at once.
 const SMOOTH: Duration = Duration::from_secs(30);
 
 /// What proxies measured of one rollout.
@@ -122,7 +122,7 @@ impl Measured {
             self.heard.insert(Arc::clone(&interval.node), now);
         }
         let settled = self.settled.filter(|(generation, _)| *generation == machine.generation());
-        let had = settled.is_some_and(|(_, at)| since.is_some_and(|since| since >= at));
+        let had = settled.is_some_and(|(_, at)| since.is_some_and(|since| since > at));
         let asked = had.then(|| asked(machine, to)).flatten();
         self.book.take(epoch + now, &interval.node, canary, stable, asked);
         self.news = true;
@@ -150,13 +150,13 @@ impl Measured {
         let lives: Vec<_> =
             rollout.versions.iter().map(|version| (&version.name, live(&version.cluster_name))).collect();
         let in_flight: u64 = lives.iter().map(|(_, live)| live.in_flight).fold(0, u64::saturating_add);
-        let load = self.in_flight.take(now, in_flight);
+        let reported = lives.iter().any(|(_, live)| live.nodes > 0);
+        let load = if reported { self.in_flight.take(now, in_flight) } else { 0.0 };
         let stable = machine.stable();
         let resting = machine.rising().is_none() && share(machine.traffic(), stable) == TOTAL_WEIGHT;
         if let Some((_, live)) = lives.iter().find(|(name, _)| *name == stable && resting) {
             self.carried = live.healthy.or(self.carried);
         }
-        let reported = lives.iter().any(|(_, live)| live.nodes > 0);
         let quorum = rollout.convergence.quorum;
         let wanted: BTreeMap<_, _> = machine.wants().into_iter().collect();
         let limits = lives.into_iter().filter_map(|(name, live)| {
@@ -260,7 +260,7 @@ impl Smooth {
             }
         };
         self.0 = Some((now, average));
-        average
+        average.max(value)
     }
 }
 

@@ -21,27 +21,31 @@ const AT_ONCE: usize = 100;
 impl Reconciler {
     /// Takes a report of a proxy.
     pub(super) fn take_report(&mut self, now: Duration, report: Report, turn: &mut Turn) {
+        for name in self.owners_of(report.clusters()) {
+            if self.members.get(&name).is_some_and(Member::watches_room) {
+                self.carried.insert(name);
+            }
+        }
         if let Some(interval) = self.meter.take(now, report) {
             self.take_interval(now, &interval, turn);
         }
     }
 
+    /// The rollouts that have any of these clusters.
+    fn owners_of<'a>(&self, clusters: impl Iterator<Item = &'a Arc<str>>) -> BTreeSet<Arc<str>> {
+        clusters.filter_map(|cluster| self.owners.get(cluster)).flatten().cloned().collect()
+    }
+
     fn take_interval(&mut self, now: Duration, interval: &Interval, turn: &mut Turn) {
-        let owners: BTreeSet<_> =
-            interval.clusters.keys().filter_map(|cluster| self.owners.get(cluster)).flatten().cloned().collect();
-        for name in owners {
+        for name in self.owners_of(interval.clusters.keys()) {
             let Some(member) = self.members.get_mut(&name) else { continue };
             let news = member.measured.news;
-            let watches = member.watches_room();
             if member.measured.take((now, self.epoch), interval, &member.spec, &member.machine) {
                 turn.runs.extend(member.asked.iter().filter(|decision| self.runs.contains_key(*decision)).cloned());
                 if !news {
                     // It is to be kept before long.
                     self.plan(now, &name);
                 }
-            }
-            if watches {
-                self.carried.insert(name);
             }
         }
     }

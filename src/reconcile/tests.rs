@@ -3,6 +3,7 @@
 mod kills;
 mod rig;
 mod rollouts;
+mod telemetry;
 
 use super::*;
 use crate::xds::{Assign, Node};

@@ -50,6 +50,18 @@ pub struct Report {
     pub body: Body,
 }
 
+impl Report {
+    /// The clusters that it is about.
+    pub fn clusters(&self) -> impl Iterator<Item = &Arc<str>> {
+        let (metrics, loads) = match &self.body {
+            Body::Metrics(flush) => (Some(flush.clusters.keys()), None),
+            Body::Load(loads) => (None, Some(loads.keys())),
+            Body::LoadEnded => (None, None),
+        };
+        metrics.into_iter().flatten().chain(loads.into_iter().flatten())
+    }
+}
+
 /// What a report says.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Body {

@@ -164,6 +164,8 @@ async fn a_rollout_reads_as_people_write() {
             "step": {"index": 3, "of": 5, "words": "pause until promoted"},
             "weights": [{"version": "blue", "weight": 74.71}, {"version": "green", "weight": 25.29}],
             "convergence": {"converged": 47, "nodes": 48, "slowest": "edge-17", "waitedMs": 1_800},
+            "seen": null,
+            "analysis": [],
         })
     );
     serde_json::from_value::<RolloutReport>(report).unwrap();

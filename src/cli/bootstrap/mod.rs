@@ -23,7 +23,7 @@ const EXAMPLES: &str = "\
 Examples:
   serin bootstrap --id edge-1 --cluster edge > envoy.yaml && envoy -c envoy.yaml
   serin bootstrap --id edge-2 --cluster edge --mode sotw --admin-port 9902
-  serin bootstrap --id edge-3 --cluster edge --xds serin.internal:18000 --slo 250ms
+  serin bootstrap --id edge-3 --cluster edge --xds serin:18000 --slo 250ms
   serin bootstrap --id shop-1 --cluster shop --mode grpc > xds.json
 
 A second Envoy on one machine needs an admin port of its own, and another base id: \

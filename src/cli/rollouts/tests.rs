@@ -180,6 +180,7 @@ Stable:      blue
 Target:      green
 Step:        3/5 pause until promoted
 Weights:     blue 87.75% green 12.25%
+Seen:        -
 Convergence: 47/48 nodes, slowest edge-17, 1.8s
 Revision:    2
 Sequence:    7
