@@ -148,7 +148,7 @@ fn nothing_rises_beyond_what_its_endpoints_carry() {
     rig.command(Verb::Promote).expect("promoted");
     let message = rig.status().message;
     assert!(
-        message.contains("waiting for capacity of green: ") && message.contains("1 endpoint (10 slots)"),
+        message.contains("waiting for capacity of green: ") && message.contains("needs 52 slots = 6 endpoints, has 1"),
         "{message}"
     );
     rig.flush("n1", (4, 6), (36, 8));
