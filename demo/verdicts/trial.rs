@@ -108,10 +108,10 @@ metadata: {{name: golden}}
 spec:
   metrics:
   - name: error-rate
-    test: {{type: errorRatio, alpha: 0.01, allowedIncrease: 1.25, pass: {{maxIncrease: 2, maxRate: 0.01}}}}
+    test: {{type: errorRatio, alpha: 0.01, beta: 0.005, allowedIncrease: 1.25, pass: {{maxIncrease: 2, maxRate: 0.01}}}}
     critical: true
   - name: latency
-    test: {{type: latency, quantiles: [0.5, 0.9, 0.99], slo: 250ms, alpha: 0.01}}
+    test: {{type: latency, quantiles: [0.5, 0.9, 0.99], slo: 250ms, alpha: 0.01, beta: 0.005}}
     critical: true
 "
         );

@@ -76,7 +76,8 @@ impl Steer {
                 other => rest.push(other),
             }
         }
-        if self.retry.is_some() || !entries.is_empty() || !records.is_empty() {
+        let again = self.retry.is_some_and(|at| at <= self.clock.now());
+        if again || !entries.is_empty() || !records.is_empty() {
             let written = self.memory.write(entries, records).await;
             self.retry = (!written).then(|| self.clock.now() + RETRY);
         }

@@ -43,6 +43,24 @@ impl Reconciler {
         }
     }
 
+    /// Has the runs of a member whose templates are not as they were `before` go on with those of today: what is still
+    /// measured as it was keeps its figures.
+    pub(super) fn judge_anew(&mut self, now: Duration, name: &Arc<str>, before: Option<&SpecSet>, turn: &mut Turn) {
+        let Some(member) = self.members.get(name) else { return };
+        for Ask { decision, question } in member.machine.asks() {
+            let Question::Analysis { templates, background } = question else { continue };
+            let today = found(self.spec.as_deref(), &templates);
+            if let Some(run) = self.runs.get_mut(&decision)
+                && today != found(before, &templates)
+            {
+                let kind = if background { Kind::Background } else { Kind::Inline };
+                *run = Run::resume(now, name, kind, &today, &run.save(now));
+                turn.after.push(Effect::Withdraw(Arc::clone(&decision)));
+                turn.runs.insert(decision);
+            }
+        }
+    }
+
     /// Takes the answer to what is asked under `decision`.
     pub(super) fn take_answer(&mut self, now: Duration, decision: Arc<str>, answer: Answer, turn: &mut Turn) {
         let Some(name) = self.asked.remove(&decision) else { return };
@@ -64,6 +82,13 @@ impl Reconciler {
     ) {
         if let Some(run) = self.runs.get_mut(&decision) {
             run.take(now, id, value);
+            if let Some(name) = self.asked.get(&decision).cloned() {
+                // A restart is not to forget it.
+                if let Some(member) = self.members.get_mut(&name) {
+                    member.measured.news = true;
+                }
+                self.plan(now, &name);
+            }
             turn.runs.insert(decision);
         }
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::measured::Measured;
 use super::member::{self, Member};
 use super::{Found, Reconciler, Turn, asking};
+use crate::rollout;
 use crate::spec::{Rollout, SpecSet};
 use crate::telemetry::Bases;
 
@@ -14,9 +15,8 @@ impl Reconciler {
     pub(super) fn take_spec(&mut self, now: Duration, spec: &Arc<SpecSet>, turn: &mut Turn) {
         let before = self.spec.replace(Arc::clone(spec));
         let Some(touched) = touched(before.as_deref(), spec) else { return };
-        let mut bases = Vec::new();
+        let (mut bases, mut moved) = (Vec::new(), Vec::new());
         for (name, rollout) in touched {
-            self.tell_room(now, &name, turn);
             let entries = match (rollout, self.members.get_mut(&name)) {
                 (None, _) => {
                     self.part_with(now, name, turn);
@@ -27,7 +27,12 @@ impl Reconciler {
                 }
                 (Some(rollout), Some(member)) => {
                     turn.groups.extend(member.spec.group.clone());
-                    member.edit(self.epoch + now, rollout)
+                    // Its first step comes with the edit: a version or a gate that is new is looked at before.
+                    let meter = &self.meter;
+                    let room = member.measured.room(now, rollout, &member.machine, |cluster| meter.live(now, cluster));
+                    let told = room.map(|room| member.machine.handle(self.epoch + now, rollout::Input::Room(room)));
+                    let edited = member.edit(self.epoch + now, rollout);
+                    told.into_iter().flatten().chain(edited).collect()
                 }
                 (Some(rollout), None) => {
                     let found = self.found.remove(&name);
@@ -42,15 +47,20 @@ impl Reconciler {
                     entries
                 }
             };
-            self.settle(now, &name, entries, false, turn);
+            moved.push((name, entries));
         }
         self.count_versions();
         for counted in bases {
             self.meter.restore(now, counted);
         }
+        // What is kept of them has how far counters were counted: not before that is known.
+        for (name, entries) in moved {
+            self.settle(now, &name, entries, false, turn);
+        }
         // Templates may have changed in files that name no rollout.
         for name in self.active.iter().cloned().collect::<Vec<_>>() {
             self.follow(&name);
+            self.judge_anew(now, &name, before.as_deref(), turn);
         }
         self.edited = true;
     }

@@ -15,6 +15,9 @@ use crate::telemetry::{Bases, Interval, Live};
 /// Proxies that have not reported by then, after a start, do not.
 pub(super) const SILENCE: Duration = Duration::from_secs(60);
 
+/// A report is news for so long, and every node has sent one by then.
+const EARLY: Duration = Duration::from_secs(35);
+
 /// Requests in flight are averaged over about so long: each gauge is of one moment. What is more now counts at once.
 const SMOOTH: Duration = Duration::from_secs(30);
 
@@ -68,9 +71,13 @@ impl Measured {
     }
 
     /// All that must outlive the process, with the runs under way.
-    pub(super) fn kept(&mut self, bases: Bases, runs: BTreeMap<Arc<str>, Saved>) -> Option<Value> {
+    pub(super) fn kept(&mut self, bases: Bases, mut runs: BTreeMap<Arc<str>, Saved>) -> Option<Value> {
         self.news = false;
         let Self { way, book, carried, .. } = self;
+        // Those that nobody has asked for again yet are not over.
+        for (decision, saved) in &self.runs {
+            runs.entry(Arc::clone(decision)).or_insert_with(|| saved.clone());
+        }
         let kept = Kept { way: *way, book: book.clone(), carried: *carried, bases, runs };
         serde_json::to_value(kept).ok()
     }
@@ -160,13 +167,15 @@ impl Measured {
         let quorum = rollout.convergence.quorum;
         let wanted: BTreeMap<_, _> = machine.wants().into_iter().collect();
         let limits = lives.into_iter().filter_map(|(name, live)| {
-            // Nodes beyond the quorum are not waited for.
+            // Nodes beyond the quorum are not waited for. What goes back is held by nothing but all of them.
+            let needed = if name == stable { 1 } else { quorum.of(live.nodes) };
             let limit =
-                if live.without > live.nodes.saturating_sub(quorum.of(live.nodes)) {
+                if live.without > live.nodes.saturating_sub(needed) {
                     Some(Limit { most: 0, why: without(&live) })
                 } else {
                     let proven = name == stable && self.carried.is_some_and(|carried| live.healthy >= Some(carried));
-                    rollout.capacity_gate.as_ref().filter(|_| !proven).and_then(|gate| {
+                    let unknown = name == stable && live.healthy.is_none();
+                    rollout.capacity_gate.as_ref().filter(|_| !proven && !unknown).and_then(|gate| {
                         limit(gate, load, live.healthy, wanted.get(name).copied().unwrap_or(TOTAL_WEIGHT))
                     })
                 };
@@ -174,7 +183,8 @@ impl Measured {
         });
         let room = Room { limits: limits.collect() };
         // After a restart what was known before holds until there is something new.
-        let unknown = self.room.is_none() && room.limits.is_empty() && !reported && now < SILENCE;
+        // Nodes report one by one: until all have had time to, less than all of the load is known.
+        let unknown = self.room.is_none() && machine.knows_room() && (now < EARLY || (!reported && now < SILENCE));
         (!unknown && self.room.as_ref() != Some(&room)).then(|| self.room.insert(room).clone())
     }
 

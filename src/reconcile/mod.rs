@@ -134,6 +134,8 @@ pub struct Reconciler {
     /// Those of which it is to be seen what their versions can carry, and when that was last done.
     carried: BTreeSet<Arc<str>>,
     carried_at: Duration,
+    /// When that was last done for all to whom it matters.
+    swept_at: Duration,
     /// The last of them whose turn it was.
     carried_last: Arc<str>,
 }

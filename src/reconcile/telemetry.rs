@@ -55,9 +55,10 @@ impl Reconciler {
         if self.capacity_due().is_none_or(|due| due > now) {
             return;
         }
-        if self.carried.is_empty() {
+        if self.swept_at + LATE <= now {
             let watched: Vec<_> = self.watched().collect();
             self.carried.extend(watched);
+            self.swept_at = now;
         }
         self.carried_at = now;
         let after = (std::ops::Bound::Excluded(self.carried_last.clone()), std::ops::Bound::Unbounded);
@@ -84,7 +85,7 @@ impl Reconciler {
         if !self.carried.is_empty() {
             return Some(self.carried_at + SOON);
         }
-        self.watched().next().map(|_| self.carried_at + LATE)
+        self.watched().next().map(|_| self.swept_at + LATE)
     }
 
     /// Rollouts to which it matters what their versions can carry.

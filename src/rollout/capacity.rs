@@ -106,6 +106,12 @@ impl Machine {
         self.transition(Actor::Engine, why, |_| {});
     }
 
+    /// Whether it was ever told what a version cannot carry, and has not been told since that all is well.
+    #[must_use]
+    pub fn knows_room(&self) -> bool {
+        !self.record.room.is_empty()
+    }
+
     /// Of which versions it is to be said what they can carry, each with the weight in parts of [`TOTAL_WEIGHT`] that it
     /// would get next: the version under way with its next raise, the one to go back to with all, and any other
     /// with what a rollout to it would begin with, so that it is known when somebody starts one. In the order of the

@@ -8,6 +8,10 @@ use super::meter::Meter;
 /// A report is news for so long: three of 10 s, and what they may be late.
 const FRESH: Duration = Duration::from_secs(35);
 
+/// Requests in flight of one proxy to one cluster that are believed: a hundred times what Envoy's circuit breakers allow
+/// unless told otherwise. One proxy that talks nonsense is not to shut every gate.
+const MOST_ACTIVE: u64 = 100_000;
+
 /// How many of the proxies that see no healthy endpoint are named.
 const NAMED: usize = 10;
 
@@ -49,7 +53,7 @@ impl Meter {
             let seen = node.clusters.get(cluster).filter(|seen| seen.at.is_some_and(|at| is_fresh(now, at)));
             let Some(gauges) = seen.map(|seen| &seen.gauges) else { continue };
             live.nodes += 1;
-            live.in_flight = live.in_flight.saturating_add(gauges.active.into());
+            live.in_flight = live.in_flight.saturating_add(u64::from(gauges.active).min(MOST_ACTIVE));
             endpoints.extend(gauges.endpoints);
             healthy.extend(gauges.healthy);
             if gauges.healthy == Some(0) {

@@ -177,6 +177,10 @@ impl Node {
         loads: BTreeMap<Arc<str>, Load>,
         counted: &BTreeSet<Arc<str>>,
     ) -> BTreeMap<Arc<str>, Sample> {
+        if self.loads == Loads::Never {
+            // What was counted before it reported load is in no load report.
+            self.clusters.values_mut().for_each(|seen| seen.credit = Counts::default());
+        }
         self.loads = Loads::Running;
         self.loaded = Some(now);
         for (name, load) in loads {

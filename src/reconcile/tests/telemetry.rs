@@ -190,6 +190,22 @@ fn a_version_without_healthy_endpoints_gets_no_more() {
 }
 
 #[test]
+fn one_node_that_sees_no_endpoint_holds_what_rises_and_not_what_goes_back() {
+    let mut rig = Rig::new(&judged("blue", INLINE), 2);
+    rig.flush("n1", (0, 1), (5, 1));
+    rig.flush("n2", (0, 0), (5, 0));
+    rig.edit(&judged("green", INLINE));
+    rig.settle_all();
+    assert_eq!(green(&rig.world, "n1"), 0);
+    assert!(rig.status().message.contains("no healthy endpoint on 1 of 2 nodes (n2)"), "{}", rig.status().message);
+    rig.flush("n2", (0, 1), (5, 0));
+    rig.settle_all();
+    assert_eq!(green(&rig.world, "n1"), 1_000);
+    rig.command(Verb::Abort).expect("aborted");
+    assert_eq!(green(&rig.world, "n1"), 0, "{}", rig.status().message);
+}
+
+#[test]
 fn a_template_that_is_edited_midway_begins_anew_and_the_others_go_on() {
     let other = |text: String| text.replace("pass: {maxIncrease: 2, maxRate: 0.01}", "alpha: 0.02");
     let mut rig = Rig::new(&judged("blue", BESIDE), 1);
