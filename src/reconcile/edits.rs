@@ -1,19 +1,18 @@
 //! What an edit of the files changes: which rollouts there are, and what each is told of its document.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::measured::Measured;
 use super::member::{self, Member};
 use super::{Found, Reconciler, Turn, asking};
-use crate::spec::{Rollout, SpecSet};
+use crate::spec::SpecSet;
 use crate::telemetry::Bases;
 
 impl Reconciler {
     pub(super) fn take_spec(&mut self, now: Duration, spec: &Arc<SpecSet>, turn: &mut Turn) {
         let before = self.spec.replace(Arc::clone(spec));
-        let Some(touched) = touched(before.as_deref(), spec) else { return };
+        let Some(touched) = self.defined.take(before.as_deref(), spec) else { return };
         let mut bases = Vec::new();
         for (name, rollout) in touched {
             self.tell_room(now, &name, turn);
@@ -62,6 +61,7 @@ impl Reconciler {
         self.served.remove(&name);
         self.moved.remove(&name);
         self.active.remove(&name);
+        self.foreign.remove(&name);
         turn.groups.extend(member.spec.group.clone());
         self.due.remove(&(member.due, Arc::clone(&name)));
         for decision in member.asked {
@@ -80,27 +80,4 @@ fn restored(found: Option<&Found>, bases: &mut Vec<Bases>) -> Measured {
         bases.push(counted);
         measured
     })
-}
-
-/// The rollouts of the files that have changed since `before`, by name: each as it is now, `None` if no file names it any
-/// more. `None` if no file has changed.
-pub(super) fn touched<'a>(
-    before: Option<&SpecSet>,
-    now: &'a SpecSet,
-) -> Option<BTreeMap<Arc<str>, Option<&'a Arc<Rollout>>>> {
-    let nothing = SpecSet::default();
-    let changes: Vec<_> = now.changes_from(before.unwrap_or(&nothing)).collect();
-    let files = changes.iter().flat_map(|change| change.was.into_iter().chain(change.is));
-    let names = files.flat_map(|file| &file.rollouts).map(|rollout| (Arc::clone(&rollout.name), None));
-    let mut touched: BTreeMap<_, Option<_>> = names.collect();
-    if touched.is_empty() {
-        return (before.is_none() || !changes.is_empty()).then_some(touched);
-    }
-    // Of two with one name the first counts, as in `World`, wherever it stands.
-    for rollout in now.files.values().flat_map(|file| &file.rollouts) {
-        if let Some(first) = touched.get_mut(&rollout.name) {
-            first.get_or_insert(rollout);
-        }
-    }
-    Some(touched)
 }
