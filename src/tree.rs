@@ -195,7 +195,9 @@ fn insert<K: Ord + Clone, V: Clone>(node: &mut Arc<Node<K, V>>, key: K, value: V
                 children[at].0 = key.clone();
             }
             let (before, right) = insert(&mut children[at].1, key, value);
-            children.splice(at + 1..at + 1, right);
+            if let Some(right) = right {
+                children.insert(at + 1, right);
+            }
             (before, split(children).map(Node::Branch))
         }
     };
@@ -241,7 +243,7 @@ fn merge<K: Clone, V: Clone>(children: &mut Vec<Child<K, V>>, at: usize) {
 
 /// The entries of a [`Map`], in order.
 pub struct Iter<'a, K, V> {
-    branches: Vec<std::slice::Iter<'a, (K, Arc<Node<K, V>>)>>,
+    branches: Vec<std::slice::Iter<'a, Child<K, V>>>,
     leaf: std::slice::Iter<'a, (K, V)>,
     left: usize,
 }

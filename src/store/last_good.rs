@@ -96,12 +96,12 @@ impl StateDir {
                 (None, _) => (Previous::Drop, None),
             },
         };
-        if let Some(mut saved) = sound {
-            if saved.files == *files || saved.changes.append(&file, files, &saved.files, saved.stamp.1)? {
-                saved.files = files.clone();
-                self.saved = Some(saved);
-                return Ok(());
-            }
+        if let Some(mut saved) = sound
+            && (saved.files == *files || saved.changes.append(&file, files, &saved.files, saved.stamp.1)?)
+        {
+            saved.files = files.clone();
+            self.saved = Some(saved);
+            return Ok(());
         }
         let body: BTreeMap<&str, &str> = files.iter().map(|(path, text)| (&**path, &**text)).collect();
         let encode = StoreError::io("encode", &file);

@@ -50,10 +50,11 @@ impl Parts {
             } else {
                 paths.remove(path)
             };
-            match paths.is_empty() {
-                true => self.by_name.remove(*name),
-                false => self.by_name.insert(Arc::clone(name), Arc::new(paths)),
-            };
+            if paths.is_empty() {
+                self.by_name.remove(*name);
+            } else {
+                self.by_name.insert(Arc::clone(name), Arc::new(paths));
+            }
         }
     }
 }

@@ -1,5 +1,5 @@
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
@@ -34,8 +34,8 @@ fn as_model(map: &Map<u16, u8>) -> BTreeMap<u16, u8> {
 }
 
 fn differences(before: &BTreeMap<u16, u8>, after: &BTreeMap<u16, u8>) -> Vec<(u16, Option<u8>, Option<u8>)> {
-    let keys: BTreeMap<u16, ()> = before.keys().chain(after.keys()).map(|key| (*key, ())).collect();
-    let pairs = keys.into_keys().map(|key| (key, before.get(&key).copied(), after.get(&key).copied()));
+    let keys: BTreeSet<u16> = before.keys().chain(after.keys()).copied().collect();
+    let pairs = keys.into_iter().map(|key| (key, before.get(&key).copied(), after.get(&key).copied()));
     pairs.filter(|(_, was, is)| was != is).collect()
 }
 

@@ -50,9 +50,10 @@ impl Session {
     /// What to send next of `ty`. Looks only at what may be due: that is O(change), and every stream does it.
     pub(super) fn plan(&self, ty: ResourceType, now: Duration) -> Plan {
         let channel = self.channel(ty);
-        match channel.asked.is_empty() {
-            true => self.plan_over(ty, now, &channel.loose),
-            false => self.plan_over(ty, now, &channel.loose.union(&channel.asked).cloned().collect()),
+        if channel.asked.is_empty() {
+            self.plan_over(ty, now, &channel.loose)
+        } else {
+            self.plan_over(ty, now, &channel.loose.union(&channel.asked).cloned().collect())
         }
     }
 
@@ -70,7 +71,7 @@ impl Session {
 
         let mut instead: BTreeMap<&Arc<str>, Option<Arc<Resource>>> = BTreeMap::new();
         let wanted = |name: &Arc<str>| target.get(name).filter(|_| channel.subscription.covers(name));
-        for resource in names.iter().filter_map(|name| wanted(name)) {
+        for resource in names.iter().filter_map(wanted) {
             let name = &resource.name;
             let held = channel.held.get(name);
             match self.desire(ty, resource, held, now) {

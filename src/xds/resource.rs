@@ -171,7 +171,7 @@ impl fmt::Debug for Version {
 
 /// What the names and versions of a set add up to. Does not depend on their order, so that a set that differs from another
 /// in one resource need not be gone through: each pair counts as the first 128 bits of its SHA-256, and sums modulo 2^128
-/// are an incremental hash (Bellare and Micciancio 1997, AdHASH). It tells apart what happens; it is no proof against
+/// are an incremental hash (Bellare and Micciancio 1997, `AdHASH`). It tells apart what happens; it is no proof against
 /// somebody who searches for two sets with one sum.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Sum {

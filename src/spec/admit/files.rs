@@ -79,15 +79,12 @@ impl ParsedFiles {
 
     fn put_parsed(&mut self, path: &Arc<str>, parsed: Option<Arc<Parsed>>) {
         let is = parsed.as_ref().map(|parsed| check::names(&parsed.spec)).unwrap_or_default();
-        let before = match parsed {
-            Some(parsed) => {
-                self.specs.files.insert(Arc::clone(path), Arc::clone(&parsed.spec));
-                self.parsed.insert(Arc::clone(path), parsed)
-            }
-            None => {
-                self.specs.files.remove(path);
-                self.parsed.remove(path)
-            }
+        let before = if let Some(parsed) = parsed {
+            self.specs.files.insert(Arc::clone(path), Arc::clone(&parsed.spec));
+            self.parsed.insert(Arc::clone(path), parsed)
+        } else {
+            self.specs.files.remove(path);
+            self.parsed.remove(path)
         };
         let was = before.map(|before| check::names(&before.spec)).unwrap_or_default();
         for name in was.symmetric_difference(&is) {
@@ -97,10 +94,11 @@ impl ParsedFiles {
             } else {
                 speakers.remove(path)
             };
-            match speakers.is_empty() {
-                true => self.speakers.remove(name),
-                false => self.speakers.insert(Arc::clone(name), Arc::new(speakers)),
-            };
+            if speakers.is_empty() {
+                self.speakers.remove(name);
+            } else {
+                self.speakers.insert(Arc::clone(name), Arc::new(speakers));
+            }
         }
     }
 

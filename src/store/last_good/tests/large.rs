@@ -25,7 +25,9 @@ fn appended() -> (Store, [Files; 3]) {
     let second = edited(&first, 7, "a: 1");
     let third = edited(&second, 8, "a: 2");
     let all = [first, second, third];
-    all.iter().for_each(|files| store.state.save_last_good(files).unwrap());
+    for files in &all {
+        store.state.save_last_good(files).unwrap();
+    }
     (store, all)
 }
 
