@@ -361,16 +361,18 @@ fn needy() -> impl Strategy<Value = String> {
             )
         };
         match kind {
-            0 | 1 => typed("cluster.v3.Cluster", &format!("name: {name}")),
+            0 => typed("cluster.v3.Cluster", &format!("name: {name}")),
+            1 => "nodes: {id: edge}\n".to_owned() + &typed("cluster.v3.Cluster", &format!("name: {name}")),
             2 => typed(
                 "cluster.v3.Cluster",
                 &format!("name: {name}, type: EDS, eds_cluster_config: {{service_name: {other}, eds_config: {{ads: {{}}}}}}"),
             ),
             3 => typed("endpoint.v3.ClusterLoadAssignment", &format!("cluster_name: {name}")),
-            4 | 5 => typed(
-                "route.v3.RouteConfiguration",
-                &format!("name: {name}, request_mirror_policies: [{{cluster: {other}}}]"),
-            ),
+            4 | 5 => {
+                let nodes = if kind == 4 { "" } else { "nodes: {id: edge}\n" };
+                let mirror = format!("name: {name}, request_mirror_policies: [{{cluster: {other}}}]");
+                nodes.to_owned() + &typed("route.v3.RouteConfiguration", &mirror)
+            }
             6 => rollout("", "{endpoints: ['10.0.0.2:80']}"),
             7 => rollout("", &format!("{{existingCluster: {other}}}")),
             _ => rollout(&format!("group: {}\n  ", other.replace('/', "-")), "{endpoints: ['10.0.0.3:80']}"),
