@@ -197,7 +197,8 @@ fn perform(root: &Path, deed: &Deed) -> Vec<PathBuf> {
     match deed {
         Deed::Write(index, dice) => {
             let _ = write(at(*index), text(*dice));
-            vec![at(*index)]
+            // Through a link it is the file itself that is written, and named.
+            at(*index).canonicalize().into_iter().chain([at(*index)]).collect()
         }
         Deed::Replace(index, dice) => {
             let new = root.join("new");
