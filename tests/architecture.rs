@@ -30,16 +30,17 @@ const fn io(name: &'static str, may: &'static [&'static str]) -> Layer {
 
 /// From the ground up: a layer may import only what stands above it in this list.
 const HOUSE: &[Layer] = &[
-    pure("spec", &[]),
-    pure("xds", &[]),
+    pure("tree", &[]),
+    pure("spec", &["tree"]),
+    pure("xds", &["tree"]),
     pure("telemetry", &[]),
     pure("rollout", &["spec"]),
     pure("analysis", &["spec", "telemetry"]),
-    pure("translate", &["spec", "xds"]),
+    pure("translate", &["tree", "spec", "xds"]),
     pure("fleet", &["xds"]),
-    pure("reconcile", &["spec", "xds", "telemetry", "rollout", "analysis", "translate", "fleet"]),
-    io("source", &["spec"]),
-    io("store", &["rollout"]),
+    pure("reconcile", &["tree", "spec", "xds", "telemetry", "rollout", "analysis", "translate", "fleet"]),
+    io("source", &["tree", "spec"]),
+    io("store", &["tree", "rollout"]),
     io("provider", &["spec", "rollout", "analysis"]),
     io("server", &["xds", "fleet", "telemetry"]),
     io("admin", &["reconcile", "fleet", "rollout"]),
@@ -50,6 +51,7 @@ const HOUSE: &[Layer] = &[
 ];
 
 const BELOW_APP: &[&str] = &[
+    "tree",
     "spec",
     "xds",
     "telemetry",
@@ -66,6 +68,7 @@ const BELOW_APP: &[&str] = &[
 ];
 
 const BELOW_CLI: &[&str] = &[
+    "tree",
     "spec",
     "xds",
     "telemetry",

@@ -19,6 +19,8 @@ pub(super) struct Loader {
     /// What the last report said, so that only what is new is logged.
     told: Told,
     report: Report,
+    /// What was in force last, and how many rollouts and resources that are.
+    counted: (SpecSet, usize, usize),
 }
 
 #[derive(Default, PartialEq)]
@@ -46,12 +48,12 @@ impl Loader {
             Admitted::default()
         });
         let report = Report { waiting: Some("the files have not been read yet".to_owned()), ..Report::default() };
-        Self { options, admitted, told: Told::default(), report }
+        Self { options, admitted, told: Told::default(), report, counted: Default::default() }
     }
 
     /// The documents of `files`, if they are good as a whole.
     pub(super) fn restored(&self, files: &Files) -> SpecSet {
-        Admitted::restore(files, &self.options).map(|admitted| admitted.spec_set()).unwrap_or_default()
+        self.admitted.restore_beside(files, &self.options).map(|admitted| admitted.spec_set()).unwrap_or_default()
     }
 
     /// The documents in force.
@@ -97,8 +99,7 @@ impl Loader {
         self.told = told;
         let spec = (!self.admitted.is_empty()).then(|| Arc::new(self.admitted.spec_set()));
         if let Some(spec) = &spec {
-            let rollouts = spec.files.values().map(|file| file.rollouts.len()).sum::<usize>();
-            let resources = spec.files.values().map(|file| file.resources.len()).sum::<usize>();
+            let (rollouts, resources) = self.count(spec);
             info!(files = spec.files.len(), rollouts, resources, "configuration loaded");
         }
         if !held.is_empty() {
@@ -113,6 +114,18 @@ impl Loader {
             mistakes: self.told.mistakes.iter().map(mistake).collect(),
         };
         Loaded { spec, report: self.report.clone() }
+    }
+
+    /// How many rollouts and resources there are; what has not changed is not counted again.
+    fn count(&mut self, spec: &SpecSet) -> (usize, usize) {
+        let (before, rollouts, resources) = &mut self.counted;
+        for change in spec.changes_from(before) {
+            let [was, is] =
+                [change.was, change.is].map(|file| file.map_or((0, 0), |f| (f.rollouts.len(), f.resources.len())));
+            (*rollouts, *resources) = (*rollouts + is.0 - was.0, *resources + is.1 - was.1);
+        }
+        *before = spec.clone();
+        (*rollouts, *resources)
     }
 
     /// Logs what was not told before.

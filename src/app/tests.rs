@@ -1,4 +1,3 @@
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use tempfile::TempDir;
@@ -193,7 +192,7 @@ mod loading {
     const AT: &str = "2026-01-02T03:04:05.000Z";
 
     fn loader() -> Loader {
-        Loader::new(&BTreeMap::new(), Options::default())
+        Loader::new(&crate::tree::Map::new(), Options::default())
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! What an edit of the files changes: which rollouts there are, and what each is told of its document.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,11 +13,13 @@ use crate::telemetry::Bases;
 impl Reconciler {
     pub(super) fn take_spec(&mut self, now: Duration, spec: &Arc<SpecSet>, turn: &mut Turn) {
         let before = self.spec.replace(Arc::clone(spec));
-        let Some(touched) = touched(before.as_deref(), spec) else { return };
+        let Some(touched) = self.defined.take(before.as_deref(), spec) else { return };
         let (mut bases, mut moved) = (Vec::new(), Vec::new());
+        let mut recount = self.number == 0;
         for (name, rollout) in touched {
             let entries = match (rollout, self.members.get_mut(&name)) {
                 (None, _) => {
+                    recount = true;
                     self.part_with(now, name, turn);
                     continue;
                 }
@@ -27,6 +28,7 @@ impl Reconciler {
                 }
                 (Some(rollout), Some(member)) => {
                     turn.groups.extend(member.spec.group.clone());
+                    recount |= !clusters(&member.spec).eq(clusters(rollout));
                     // Its first step comes with the edit: a version or a gate that is new is looked at before.
                     let meter = &self.meter;
                     let room = member.measured.room(now, rollout, &member.machine, |cluster| meter.live(now, cluster));
@@ -35,6 +37,7 @@ impl Reconciler {
                     told.into_iter().flatten().chain(edited).collect()
                 }
                 (Some(rollout), None) => {
+                    recount = true;
                     let found = self.found.remove(&name);
                     if let Some(Found::Record(record, _)) = &found {
                         self.served.insert(Arc::clone(&name), record.served());
@@ -49,16 +52,20 @@ impl Reconciler {
             };
             moved.push((name, entries));
         }
-        self.count_versions();
+        if recount {
+            self.count_versions();
+        }
         for counted in bases {
             self.meter.restore(now, counted);
         }
         // What is kept of them has how far counters were counted: not before that is known.
         for (name, entries) in moved {
             self.settle(now, &name, entries, false, turn);
+            self.follow(&name);
         }
         // Templates may have changed in files that name no rollout.
-        for name in self.active.iter().cloned().collect::<Vec<_>>() {
+        let judges = judges(before.as_deref(), spec);
+        for name in self.active.iter().filter(|_| judges).cloned().collect::<Vec<_>>() {
             self.follow(&name);
             self.judge_anew(now, &name, before.as_deref(), turn);
         }
@@ -72,6 +79,7 @@ impl Reconciler {
         self.served.remove(&name);
         self.moved.remove(&name);
         self.active.remove(&name);
+        self.foreign.remove(&name);
         turn.groups.extend(member.spec.group.clone());
         self.due.remove(&(member.due, Arc::clone(&name)));
         for decision in member.asked {
@@ -79,6 +87,20 @@ impl Reconciler {
         }
         self.found.insert(name, Found::Record(Box::new(member.machine.record().with_evidence(evidence)), None));
     }
+}
+
+fn clusters(rollout: &Rollout) -> impl Iterator<Item = &Arc<str>> {
+    rollout.versions.iter().map(|version| &version.cluster_name)
+}
+
+/// Whether a file with templates has changed.
+fn judges(before: Option<&SpecSet>, now: &SpecSet) -> bool {
+    let nothing = SpecSet::default();
+    let changes = now.changes_from(before.unwrap_or(&nothing));
+    changes
+        .into_iter()
+        .flat_map(|change| change.was.into_iter().chain(change.is))
+        .any(|file| !file.templates.is_empty())
 }
 
 /// What an earlier process had measured. Where that cannot be read it is gathered anew: no verdict rests on less than it
@@ -90,27 +112,4 @@ fn restored(found: Option<&Found>, bases: &mut Vec<Bases>) -> Measured {
         bases.push(counted);
         measured
     })
-}
-
-/// The rollouts of the files that have changed since `before`, by name: each as it is now, `None` if no file names it any
-/// more. `None` if no file has changed.
-pub(super) fn touched<'a>(
-    before: Option<&SpecSet>,
-    now: &'a SpecSet,
-) -> Option<BTreeMap<Arc<str>, Option<&'a Arc<Rollout>>>> {
-    let nothing = SpecSet::default();
-    let changes: Vec<_> = now.changes_from(before.unwrap_or(&nothing)).collect();
-    let files = changes.iter().flat_map(|change| change.was.into_iter().chain(change.is));
-    let names = files.flat_map(|file| &file.rollouts).map(|rollout| (Arc::clone(&rollout.name), None));
-    let mut touched: BTreeMap<_, Option<_>> = names.collect();
-    if touched.is_empty() {
-        return (before.is_none() || !changes.is_empty()).then_some(touched);
-    }
-    // Of two with one name the first counts, as in `World`, wherever it stands.
-    for rollout in now.files.values().flat_map(|file| &file.rollouts) {
-        if let Some(first) = touched.get_mut(&rollout.name) {
-            first.get_or_insert(rollout);
-        }
-    }
-    Some(touched)
 }

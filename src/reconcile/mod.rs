@@ -7,6 +7,7 @@
 //! a step and never skips one.
 
 mod asking;
+mod defined;
 mod edits;
 mod evidence;
 mod measured;
@@ -26,7 +27,8 @@ use crate::rollout::{self, Answer, Call, Entry, Record};
 use crate::spec::{Rollout, Served, SpecSet, Webhook};
 use crate::telemetry::{Meter, Report};
 use crate::translate::World;
-use edits::touched;
+use crate::tree::Map;
+use defined::Defined;
 use member::Member;
 
 pub use message::{Message, Reply};
@@ -105,10 +107,14 @@ pub struct Reconciler {
     found: BTreeMap<Arc<str>, Found>,
     spec: Option<Arc<SpecSet>>,
     members: BTreeMap<Arc<str>, Member>,
+    /// The files that define each rollout.
+    defined: Defined,
+    /// Those of `members` that were stopped because the fleet has something else.
+    foreign: BTreeSet<Arc<str>>,
     /// Those of `members` that are not at rest.
     active: BTreeSet<Arc<str>>,
     /// What is served of each of `members`.
-    served: BTreeMap<Arc<str>, Served>,
+    served: Map<Arc<str>, Served>,
     /// Those that ask for something else since.
     moved: BTreeSet<Arc<str>>,
     /// Those of them that rise, while that cannot be written down.
@@ -152,7 +158,7 @@ impl Reconciler {
             _ => Served::from(crate::spec::Traffic::of(rollout::split(rollout))),
         };
         let world = past.iter().fold(World::default(), |world, spec| {
-            let rollouts = touched(None, spec).into_iter().flatten();
+            let rollouts = Defined::default().take(None, spec).into_iter().flatten();
             world.next(spec, &rollouts.filter_map(|(name, rollout)| Some((name, served(rollout?)))).collect())
         });
         Self { epoch, fresh, found, world: Arc::new(world), ..Self::default() }
@@ -226,7 +232,7 @@ impl Reconciler {
             return None;
         }
         let first = self.fresh && self.number == 0;
-        let guess = first || self.members.values().any(|member| member.foreign);
+        let guess = first || !self.foreign.is_empty();
         self.world = Arc::new(self.world.next(spec, &self.served).guess(guess));
         self.number += 1;
         Some(Publication { number: self.number, world: Arc::clone(&self.world), counted: Arc::clone(&self.counted) })
@@ -300,6 +306,11 @@ impl Reconciler {
             member.foreign = false;
             self.edited = true;
         }
+        if member.foreign {
+            self.foreign.insert(Arc::clone(name))
+        } else {
+            self.foreign.remove(name)
+        };
         if kept
             || !entries.is_empty()
             || (member.save_due(self.epoch).is_some_and(|due| due <= now) && turn.records.len() < SAVES)

@@ -6,6 +6,7 @@
 //! what it has. Texts are not parsed here. Driven by `app`, which spawns [`Source::run`] and wires its
 //! reload trigger to SIGHUP and `POST /reload`.
 
+mod hints;
 mod reading;
 mod settle;
 mod watch;
@@ -16,14 +17,14 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt;
 use tokio::sync::{Notify, watch as value};
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 use tracing::{info, warn};
 
+use hints::{Hinted, Hints};
 pub use reading::{FileError, MAX_FILE_BYTES, Reading, RootError, read_directory, read_paths};
-use reading::{Scan, scan};
+use reading::{Scan, rescan, scan};
 use settle::{INTERVAL, PATIENCE, Settling};
 use watch::Directories;
 
@@ -57,13 +58,15 @@ pub struct Source {
     root: PathBuf,
     settings: Settings,
     clock: Clock,
-    hint: Arc<Notify>,
-    /// Written after each scan, for the thread that watches.
-    directories: value::Sender<Directories>,
+    hints: Arc<Hints>,
+    /// Written after each scan of all, for the thread that watches.
+    directories: value::Sender<Arc<Directories>>,
     /// The last scan that counted; what a new one is compared with.
     settled: Option<Arc<Scan>>,
     /// The last reading that was put out. Its texts are shared by the readings after it, where they are the same.
     delivered: Option<Arc<Reading>>,
+    /// Whether the settled scan took files for something else than they were found, so that hints say too little.
+    doubtful: bool,
 }
 
 impl Source {
@@ -76,10 +79,11 @@ impl Source {
             root,
             settings,
             clock,
-            hint: Arc::default(),
+            hints: Arc::default(),
             directories: value::Sender::default(),
             settled: None,
             delivered: None,
+            doubtful: false,
         }
     }
 
@@ -92,7 +96,7 @@ impl Source {
         shutdown: impl Future<Output = ()>,
     ) {
         if self.settings.events {
-            watch::spawn(self.directories.subscribe(), Arc::clone(&self.hint));
+            watch::spawn(self.directories.subscribe(), Arc::clone(&self.hints));
         }
         let following = async {
             let (mut pause, mut thorough) = (INTERVAL, true);
@@ -120,18 +124,20 @@ impl Source {
     /// Waits for a hint, but at least for `pause`. If none comes in that time, `pause` starts anew from the shortest.
     async fn hinted(&self, pause: &mut Duration) {
         sleep(*pause).await;
-        if self.hint.notified().now_or_never().is_none() {
+        if !self.hints.rung() {
             *pause = INTERVAL;
-            self.hint.notified().await;
+            self.hints.ringing().await;
         }
     }
 
     /// Reads until a reading counts. `None` if it is the one already delivered. Every file is opened if `thorough`, and
-    /// otherwise those that may have changed by what the file system says of them.
+    /// otherwise those that may have changed, by what was hinted at or by what the file system says of them.
     async fn gather(&mut self, thorough: bool) -> Option<Outcome> {
-        let first = self.scan(thorough).await;
-        if self.settled.as_deref() == Some(&first) {
-            self.settled = Some(Arc::new(first));
+        let mut hinted = if self.doubtful { Hinted::Anything } else { Hinted::default() };
+        let first = self.scan(thorough, &mut hinted).await;
+        if let Some(settled) = self.settled.as_mut().filter(|settled| ***settled == first) {
+            // The maps as they are: with these share those that others have.
+            Arc::make_mut(settled).begun = first.begun;
             return None;
         }
         let known = self.delivered.clone().unwrap_or_default();
@@ -144,8 +150,9 @@ impl Source {
                 () = &mut patience, if !late => late = true,
                 () = sleep(INTERVAL) => {}
             }
-            let next = self.scan(thorough).await;
+            let next = self.scan(thorough, &mut hinted).await;
             if let Some(scan) = settling.take(next, &known, late) {
+                self.doubtful = late;
                 return self.settle(scan);
             }
         }
@@ -183,15 +190,27 @@ impl Source {
         }
     }
 
-    /// Reads once, and has what was read watched.
-    async fn scan(&self, thorough: bool) -> Scan {
+    /// Reads once, and has what was read watched. Looks only at what is `hinted` at since the settled scan, to which it
+    /// adds what else is by now, where that can be all that has changed.
+    async fn scan(&self, thorough: bool, hinted: &mut Hinted) -> Scan {
         // What was hinted at so far is seen by this scan.
-        let _ = self.hint.notified().now_or_never();
+        hinted.extend(self.hints.take());
         let (root, known) = (self.root.clone(), self.delivered.clone().unwrap_or_default());
         let (before, begun) = (self.settled.clone().filter(|_| !thorough), (self.clock)());
-        match spawn_blocking(move || scan(&root, &known, before.as_deref(), begun)).await {
-            Ok(scan) => {
-                self.directories.send_replace(scan.directories.clone());
+        let hinted = hinted.clone();
+        let look = move || {
+            let part = match (before.as_deref(), &hinted) {
+                (Some(before), Hinted::Paths(paths)) => rescan(&root, &known, before, paths, begun),
+                _ => None,
+            };
+            let whole = part.is_none();
+            (part.unwrap_or_else(|| scan(&root, &known, before.as_deref(), begun)), whole)
+        };
+        match spawn_blocking(look).await {
+            Ok((scan, whole)) => {
+                if whole {
+                    self.directories.send_replace(Arc::clone(&scan.directories));
+                }
                 scan
             }
             Err(error) => match error.try_into_panic() {

@@ -13,28 +13,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::tree::Map;
+
 /// The largest file that is read, in bytes. A `ConfigMap` holds 1 MiB and Envoy's peers take 4 MiB in one message, so
 /// what is larger was not meant to be here (a dump, a log), and parsing it would cost many times its size in memory.
 pub const MAX_FILE_BYTES: u64 = 16 << 20;
 
-/// All files of a directory at one moment.
-#[derive(Debug, Clone, Default, Eq)]
+/// All files of a directory at one moment. Readings share the texts that are the same, and these are not compared.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reading {
     /// Path to text. Paths are relative to the root, with `/`.
-    pub files: BTreeMap<Arc<str>, Arc<str>>,
+    pub files: Map<Arc<str>, Arc<str>>,
     /// Path to the reason why that file, or that folder and all below it, could not be read. Disjoint from `files`.
     pub errors: BTreeMap<Arc<str>, FileError>,
-}
-
-/// Readings share the texts that are the same, and those are not compared byte by byte.
-impl PartialEq for Reading {
-    fn eq(&self, other: &Self) -> bool {
-        let same = |a: &Arc<str>, b: &Arc<str>| Arc::ptr_eq(a, b) || a == b;
-        let mut pairs = self.files.iter().zip(&other.files);
-        self.files.len() == other.files.len()
-            && pairs.all(|((a, text), (b, other))| same(a, b) && same(text, other))
-            && self.errors == other.errors
-    }
 }
 
 impl Reading {
@@ -149,16 +140,21 @@ pub(super) struct Scan {
     /// When it was begun, since the Unix epoch.
     pub(super) begun: Duration,
     /// Of every file looked at, by its path in the reading, as it was before it was read.
-    pub(super) stamps: BTreeMap<Arc<str>, Stamp>,
+    pub(super) stamps: Map<Arc<str>, Stamp>,
     /// Every directory that was listed, that a link leads into, or that holds the root. Each once.
-    pub(super) directories: BTreeMap<PathBuf, DirectoryId>,
+    pub(super) directories: Arc<BTreeMap<PathBuf, DirectoryId>>,
+    /// Whether each file is an entry of a directory that was listed, so that events name it: there is no link.
+    pub(super) plain: bool,
 }
 
 /// Whenever they were made.
 impl PartialEq for Scan {
     fn eq(&self, other: &Self) -> bool {
-        let Self { reading, begun: _, stamps, directories } = self;
-        *stamps == other.stamps && *directories == other.directories && *reading == other.reading
+        let Self { reading, begun: _, stamps, directories, plain } = self;
+        *plain == other.plain
+            && *stamps == other.stamps
+            && *directories == other.directories
+            && *reading == other.reading
     }
 }
 
@@ -184,7 +180,45 @@ pub(super) fn scan(root: &Path, known: &Reading, before: Option<&Scan>, begun: D
         Ok(()) => Ok(walk.reading),
         Err(error) => Err(RootError { root: root.to_owned(), reason: error.to_string() }),
     };
-    Scan { reading, begun, stamps: walk.stamps, directories: walk.directories }
+    let plain = !walk.linked && !walk.listed.is_empty() && root.canonicalize().is_ok_and(|real| real == root);
+    Scan { reading, begun, stamps: walk.stamps, directories: Arc::new(walk.directories), plain }
+}
+
+/// [`scan`], where since `before` nothing can have changed but what is `hinted` at: the entries of directories that events
+/// named. `None` where that may not be all: a directory came or went, something is a link, or something could not be read.
+pub(super) fn rescan(
+    root: &Path,
+    known: &Reading,
+    before: &Scan,
+    hinted: &BTreeSet<PathBuf>,
+    begun: Duration,
+) -> Option<Scan> {
+    let reading = before.reading.as_ref().ok().filter(|reading| before.plain && reading.errors.is_empty())?;
+    let mut walk = Walk::new(known, Some(before));
+    (walk.reading, walk.stamps) = (reading.clone(), before.stamps.clone());
+    for path in hinted {
+        if before.directories.contains_key(path) {
+            return None;
+        }
+        let (directory, name) = (path.parent()?, path.file_name()?);
+        if name.as_encoded_bytes().starts_with(b".") || root.parent() == Some(directory) {
+            continue;
+        }
+        let folder = directory.strip_prefix(root).ok().filter(|_| before.directories.contains_key(directory))?;
+        let shown = below(folder.to_str()?, name);
+        name.to_str()?;
+        walk.reading.files.remove(shown.as_str());
+        walk.stamps.remove(shown.as_str());
+        match fs::symlink_metadata(path) {
+            Ok(metadata) if metadata.is_dir() || metadata.is_symlink() => return None,
+            Ok(metadata) if is_ours(path) => walk.file(path, &shown, &metadata),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(_) => return None,
+        }
+    }
+    let (reading, directories) = (Ok(walk.reading), Arc::clone(&before.directories));
+    Some(Scan { reading, begun, stamps: walk.stamps, directories, plain: true })
 }
 
 /// A walk over one or more roots, under way.
@@ -192,10 +226,12 @@ struct Walk<'a> {
     known: &'a Reading,
     before: Option<&'a Scan>,
     reading: Reading,
-    stamps: BTreeMap<Arc<str>, Stamp>,
+    stamps: Map<Arc<str>, Stamp>,
     directories: BTreeMap<PathBuf, DirectoryId>,
     watched: BTreeSet<DirectoryId>,
     listed: BTreeSet<DirectoryId>,
+    /// Whether a link was met.
+    linked: bool,
     /// Of the file being read; kept to allocate once.
     buffer: Vec<u8>,
 }
@@ -209,10 +245,11 @@ impl<'a> Walk<'a> {
             known,
             before,
             reading: Reading::default(),
-            stamps: BTreeMap::new(),
+            stamps: Map::new(),
             directories: BTreeMap::new(),
             watched: BTreeSet::new(),
             listed: BTreeSet::new(),
+            linked: false,
             buffer: Vec::new(),
         }
     }
@@ -251,6 +288,7 @@ impl<'a> Walk<'a> {
             let path = entry.path();
             let shown = below(shown, &name);
             let linked = entry.file_type().is_ok_and(|kind| kind.is_symlink());
+            self.linked |= linked;
             match if linked { fs::metadata(&path) } else { entry.metadata() } {
                 Ok(metadata) if metadata.is_dir() && linked => pending.push_back((path, shown)),
                 Ok(metadata) if metadata.is_dir() => pending.push_front((path, shown)),

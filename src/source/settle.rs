@@ -54,7 +54,7 @@ impl Settling {
 
 /// The files that were delivered and are not among the files any more: gone, emptied or unreadable.
 fn lost<'a>(delivered: &'a Reading, reading: &'a Reading) -> impl Iterator<Item = &'a Arc<str>> {
-    delivered.files.keys().filter(|path| !reading.files.contains_key(*path))
+    reading.files.changes_from(&delivered.files).filter(|change| change.is.is_none()).map(|change| change.key)
 }
 
 /// `later`, with each path on which `earlier` differs, or which is lost, as an error. `None` if a root was not read.

@@ -1,8 +1,8 @@
 //! Hints that something may have changed, from the operating system.
 //!
-//! An event says "look again" and no more: its path is not asked for, because a `ConfigMap` update never names the file
-//! it changes, and an overflow names nothing. Directories are watched one by one, never recursively and never a file:
-//! the scan knows best which they are, links included. Every directory is added anew after each scan: that costs
+//! An event says "look again", and at which entry of a directory where it knows; whether that is all there is to look at
+//! is for the scan to say: a `ConfigMap` update never names the file it changes. An overflow names nothing. Directories are watched one by one, never recursively and never a file:
+//! the scan knows best which they are, links included. Every directory is added anew after each scan of all: that costs
 //! microseconds, and a watch that was lost with its directory, or taken from us by a late event of the directory's
 //! predecessor, is back. Without events at all (limits, network file systems) the periodic scan goes on.
 //!
@@ -17,9 +17,10 @@ use std::thread;
 use futures::executor::block_on;
 use notify::event::{AccessKind, AccessMode};
 use notify::{ErrorKind, Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
-use tokio::sync::{Notify, watch as value};
+use tokio::sync::watch as value;
 use tracing::warn;
 
+use super::hints::{Hinted, Hints};
 use super::reading::DirectoryId;
 
 /// The directories of a scan.
@@ -27,7 +28,7 @@ pub(super) type Directories = BTreeMap<PathBuf, DirectoryId>;
 
 /// Watches what `wanted` says, until its sender is gone. `hint` is notified on every change, and after a directory came
 /// under watch: what happened in it before made no event.
-pub(super) fn spawn(mut wanted: value::Receiver<Directories>, hint: Arc<Notify>) {
+pub(super) fn spawn(mut wanted: value::Receiver<Arc<Directories>>, hint: Arc<Hints>) {
     let started = thread::Builder::new().name("watches".to_owned()).spawn(move || {
         let Some(mut watches) = Watches::new(hint) else { return };
         while block_on(wanted.changed()).is_ok() {
@@ -43,23 +44,23 @@ pub(super) fn spawn(mut wanted: value::Receiver<Directories>, hint: Arc<Notify>)
 /// What is under watch.
 struct Watches {
     watcher: RecommendedWatcher,
-    hint: Arc<Notify>,
-    directories: Directories,
+    hint: Arc<Hints>,
+    directories: Arc<Directories>,
     /// Whether the last [`follow`](Self::follow) could not watch everything, so that it is said once.
     incomplete: bool,
 }
 
 impl Watches {
     /// Watches nothing yet.
-    fn new(hint: Arc<Notify>) -> Option<Self> {
+    fn new(hint: Arc<Hints>) -> Option<Self> {
         let changed = Arc::clone(&hint);
         let handler = move |event: notify::Result<Event>| {
             if may_be_change(&event) {
-                changed.notify_one();
+                changed.ring(hinted(event));
             }
         };
         match notify::recommended_watcher(handler) {
-            Ok(watcher) => Some(Self { watcher, hint, directories: Directories::new(), incomplete: false }),
+            Ok(watcher) => Some(Self { watcher, hint, directories: Arc::default(), incomplete: false }),
             Err(error) => {
                 warn!(%error, "no file events, so files are only re-read at intervals; \
                     if a limit was reached, raise fs.inotify.max_user_instances with sysctl");
@@ -69,8 +70,8 @@ impl Watches {
     }
 
     /// Watches exactly `directories` from now on.
-    fn follow(&mut self, directories: Directories) {
-        for (path, id) in &self.directories {
+    fn follow(&mut self, directories: Arc<Directories>) {
+        for (path, id) in &*self.directories {
             if directories.get(path) != Some(id) {
                 // If the directory is gone, so is its watch.
                 let _ = self.watcher.unwatch(path);
@@ -90,8 +91,18 @@ impl Watches {
         self.incomplete = trouble.is_some();
         if directories != self.directories {
             self.directories = directories;
-            self.hint.notify_one();
+            self.hint.ring(Hinted::Anything);
         }
+    }
+}
+
+/// What an event is about.
+fn hinted(event: notify::Result<Event>) -> Hinted {
+    match event {
+        Ok(event) if !event.need_rescan() && !event.paths.is_empty() => {
+            Hinted::Paths(event.paths.into_iter().collect())
+        }
+        _ => Hinted::Anything,
     }
 }
 
@@ -118,6 +129,15 @@ mod tests {
     use notify::event::{CreateKind, Flag};
 
     use super::*;
+
+    #[test]
+    fn an_event_names_what_it_is_about() {
+        let event = Event::new(EventKind::Create(CreateKind::File));
+        assert_eq!(hinted(Ok(event.clone().add_path("/a".into()))), Hinted::Paths([PathBuf::from("/a")].into()));
+        assert_eq!(hinted(Ok(event.clone())), Hinted::Anything);
+        assert_eq!(hinted(Ok(event.add_path("/a".into()).set_flag(Flag::Rescan))), Hinted::Anything, "an overflow");
+        assert_eq!(hinted(Err(notify::Error::generic("the watch failed"))), Hinted::Anything);
+    }
 
     #[test]
     fn everything_but_reading_is_a_hint() {

@@ -15,43 +15,32 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::check::{self, Finding, Options};
-use super::document::parse_file;
-use super::model::{FileSpec, SpecSet};
+use super::model::SpecSet;
 use super::yaml::Position;
 use super::{Diagnostic, Severity};
+use crate::tree::Map;
+use files::{Parsed, ParsedFiles, Read};
+use quick::Known;
+
+mod files;
+mod quick;
 
 /// Path to text.
-pub type Files = BTreeMap<Arc<str>, Arc<str>>;
-
-/// A text and what it says.
-#[derive(Debug, PartialEq)]
-struct Parsed {
-    text: Arc<str>,
-    spec: Arc<FileSpec>,
-    diagnostics: Vec<Diagnostic>,
-}
-
-impl Parsed {
-    fn new(path: &Arc<str>, text: &Arc<str>) -> Self {
-        let (spec, diagnostics) = parse_file(path, text);
-        Self { text: text.clone(), spec: Arc::new(spec), diagnostics }
-    }
-
-    fn has_errors(&self) -> bool {
-        has_errors(&self.diagnostics)
-    }
-
-    fn is_empty(&self) -> bool {
-        self.spec.rollouts.is_empty() && self.spec.resources.is_empty() && self.spec.templates.is_empty()
-    }
-}
-
-type ParsedFiles = BTreeMap<Arc<str>, Arc<Parsed>>;
+pub type Files = Map<Arc<str>, Arc<str>>;
 
 /// The files in force, free of errors. Empty only before the first set without errors.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default)]
 pub struct Admitted {
     files: ParsedFiles,
+    /// What is said of them, where they are the files as they were found: for the quick way.
+    known: Option<Known>,
+}
+
+/// What is known of the files follows from them.
+impl PartialEq for Admitted {
+    fn eq(&self, other: &Self) -> bool {
+        self.files == other.files
+    }
 }
 
 impl Admitted {
@@ -62,27 +51,40 @@ impl Admitted {
     /// All diagnostics, if there is an error among them: a set that this version of the program, or these options, no
     /// longer find good as a whole is of no use.
     pub fn restore(files: &Files, options: &Options) -> Result<Self, Vec<Diagnostic>> {
-        let files = parse(files, &Self::default());
-        let (diagnostics, _) = diagnose(&files, &files, options);
-        if has_errors(&diagnostics) { Err(diagnostics) } else { Ok(Self { files }) }
+        Self::default().restore_beside(files, options)
+    }
+
+    /// [`Self::restore`]. Files that are in force here are not parsed again.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn restore_beside(&self, files: &Files, options: &Options) -> Result<Self, Vec<Diagnostic>> {
+        let files = ParsedFiles::read(files, &self.files);
+        let (diagnostics, findings) = diagnose(&files, &files, options);
+        if has_errors(&diagnostics) {
+            return Err(diagnostics);
+        }
+        let known = findings.map(|findings| Known::new(&files, findings));
+        Ok(Self { files, known })
     }
 
     /// The texts in force, to be kept for [`Self::restore`].
     #[must_use]
     pub fn texts(&self) -> Files {
-        self.files.iter().map(|(path, parsed)| (path.clone(), parsed.text.clone())).collect()
+        self.files.texts.clone()
     }
 
     /// The documents in force.
     #[must_use]
     pub fn spec_set(&self) -> SpecSet {
-        spec_set(&self.files)
+        self.files.specs.clone()
     }
 
     /// Whether nothing was ever in force.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.files.is_empty()
+        self.files.texts.is_empty()
     }
 }
 
@@ -110,7 +112,7 @@ pub enum Admission {
 /// Checks files as they are, without any earlier version: what `serin check` prints. Sorted by file and place.
 #[must_use]
 pub fn check_files(files: &Files, options: &Options) -> Vec<Diagnostic> {
-    let files = parse(files, &Admitted::default());
+    let files = ParsedFiles::read(files, &ParsedFiles::default());
     diagnose(&files, &files, options).0
 }
 
@@ -123,27 +125,31 @@ pub fn admit(
     unreadable: &BTreeMap<Arc<str>, String>,
     options: &Options,
 ) -> Admission {
-    let parsed = parse(current, previous);
+    if let Some(admission) = quick::admit(previous, current, unreadable, options) {
+        return admission;
+    }
+    let read = ParsedFiles::read(current, &previous.files);
     let mut diagnostics: Vec<Diagnostic> =
         unreadable.iter().map(|(path, reason)| about(path, format!("cannot be read: {reason}"))).collect();
     if previous.is_empty() {
-        diagnostics.extend(diagnose(&parsed, &parsed, options).0);
-        return first(parsed, diagnostics);
+        let (found, findings) = diagnose(&read, &read, options);
+        diagnostics.extend(found);
+        return first(read, diagnostics, findings);
     }
 
     let mut changes = Changes::default();
-    for (path, parsed) in &parsed {
-        let before = previous.files.get(path);
+    for (path, parsed) in &read.parsed {
+        let before = previous.files.parsed.get(path);
         if before.is_some_and(|before| !before.is_empty()) && parsed.is_empty() && !parsed.has_errors() {
             let message = "no documents are left in this file: its last good version stays in force";
             let help = Some("delete the file to withdraw its documents".to_owned());
             diagnostics.push(Diagnostic { help, ..about(path, message.to_owned()) });
         } else if !parsed.has_errors() && before.is_none_or(|before| !Arc::ptr_eq(before, parsed)) {
-            changes.wished.insert(path.clone(), Some(parsed.clone()));
+            changes.wished.insert(path.clone(), read.get(path));
         }
     }
     let is_there = |path: &str| current.contains_key(path) || unreadable.keys().any(|lost| covers(lost, path));
-    for path in previous.files.keys().filter(|path| !is_there(path)) {
+    for path in previous.files.texts.keys().filter(|path| !is_there(path)) {
         if current.is_empty() {
             let message = "all files are gone at once: the last good version of this one stays in force";
             diagnostics.push(about(path, message.to_owned()));
@@ -151,37 +157,39 @@ pub fn admit(
             changes.wished.insert(path.clone(), None);
         }
     }
-    let (found, errors) = diagnose(&parsed, &changes.apply(previous), options);
+    let (found, findings) = diagnose(&read, &changes.apply(previous), options);
     diagnostics.extend(found);
-    changes.settle(previous, options, errors);
+    changes.settle(previous, options, findings.clone().map(errors));
     diagnostics.extend(changes.explain(previous, &diagnostics));
     diagnostics.sort();
 
-    let admitted = Admitted { files: changes.apply(previous) };
-    let in_force = |path: &Arc<str>| admitted.files.get(path).map(|parsed| &parsed.text);
-    let differs = |path: &Arc<str>| match (current.get(path), in_force(path)) {
-        (Some(a), Some(b)) => !Arc::ptr_eq(a, b) && a != b,
-        (a, b) => a.is_some() || b.is_some(),
-    };
-    let paths = current.keys().chain(admitted.files.keys()).filter(|path| differs(path));
-    let held_back = paths.chain(unreadable.keys()).cloned().collect();
-    Admission::Ready { held_back, admitted, diagnostics }
+    let mut files = changes.apply(previous);
+    let differs = |path: &&Arc<str>| current.get(*path) != files.texts.get(*path);
+    let held_back = current.keys().chain(files.texts.keys()).filter(differs);
+    let held_back: BTreeSet<_> = held_back.chain(unreadable.keys()).cloned().collect();
+    let as_found = held_back.is_empty() && !has_errors(&diagnostics);
+    if as_found {
+        files.texts = current.clone();
+    }
+    let known = findings.filter(|_| as_found).map(|findings| Known::new(&files, findings));
+    Admission::Ready { held_back, admitted: Admitted { files, known }, diagnostics }
 }
 
 /// With nothing to fall back on it is all or nothing.
-fn first(parsed: ParsedFiles, mut diagnostics: Vec<Diagnostic>) -> Admission {
+fn first(files: ParsedFiles, mut diagnostics: Vec<Diagnostic>, findings: Option<Vec<Finding>>) -> Admission {
     diagnostics.sort();
-    if has_errors(&diagnostics) || parsed.values().all(|parsed| parsed.is_empty()) {
+    if has_errors(&diagnostics) || files.parsed.values().all(|parsed| parsed.is_empty()) {
         return Admission::NotReady { diagnostics };
     }
-    Admission::Ready { admitted: Admitted { files: parsed }, held_back: BTreeSet::new(), diagnostics }
+    let known = findings.map(|findings| Known::new(&files, findings));
+    Admission::Ready { admitted: Admitted { files, known }, held_back: BTreeSet::new(), diagnostics }
 }
 
 /// The changes since the previous set, and which of them cannot be taken.
 #[derive(Default)]
 struct Changes {
     /// Good by themselves: a new text, or `None` for a deletion.
-    wished: BTreeMap<Arc<str>, Option<Arc<Parsed>>>,
+    wished: BTreeMap<Arc<str>, Option<Read>>,
     /// Those of `wished` that would break the set, each with what it would break.
     held: BTreeMap<Arc<str>, Diagnostic>,
 }
@@ -190,10 +198,7 @@ impl Changes {
     fn apply(&self, previous: &Admitted) -> ParsedFiles {
         let mut files = previous.files.clone();
         for (path, change) in self.wished.iter().filter(|(path, _)| !self.held.contains_key(*path)) {
-            match change {
-                Some(parsed) => files.insert(path.clone(), parsed.clone()),
-                None => files.remove(path),
-            };
+            files.put(path, change.as_ref());
         }
         files
     }
@@ -203,7 +208,7 @@ impl Changes {
     /// Each round holds back at least one change, and with all of them held back the set is the previous one. `known` are
     /// the errors with none held back, if they are known.
     fn settle(&mut self, previous: &Admitted, options: &Options, mut known: Option<Vec<Finding>>) {
-        let errors = |changes: &Self| cross_errors(&changes.apply(previous), options);
+        let errors = |changes: &Self| errors(check::check(&changes.apply(previous).specs, options));
         while self.held.len() < self.wished.len() {
             let errors = known.take().unwrap_or_else(|| errors(self));
             let Some(first) = errors.first() else { break };
@@ -238,7 +243,7 @@ impl Changes {
     /// those that used to define what is missing.
     fn culprits(&self, error: &Finding, previous: &Admitted) -> Vec<Arc<str>> {
         let used_to_define = |path: &Arc<str>| {
-            let before = previous.files.get(path);
+            let before = previous.files.parsed.get(path);
             error.undefined.as_ref().is_some_and(|name| before.is_some_and(|file| check::defines(&file.spec, name)))
         };
         let open = self.wished.keys().filter(|path| !self.held.contains_key(*path));
@@ -257,7 +262,7 @@ impl Changes {
         untold
             .map(|(path, reason)| {
                 let Diagnostic { file, line, column, message, .. } = reason;
-                let state = match (self.wished.get(path), previous.files.contains_key(path)) {
+                let state = match (self.wished.get(path), previous.files.texts.contains_key(path)) {
                     (Some(None), _) => "deleted, but its last good version stays in force: without it",
                     (_, true) => "this change is held back, the last good version stays in force: with it",
                     (_, false) => "this file is held back: with it",
@@ -268,53 +273,37 @@ impl Changes {
     }
 }
 
-fn parse(files: &Files, known: &Admitted) -> ParsedFiles {
-    let parsed = |(path, text): (&Arc<str>, &Arc<str>)| {
-        let same = known.files.get(path).filter(|known| Arc::ptr_eq(&known.text, text) || known.text == *text);
-        (path.clone(), same.map_or_else(|| Arc::new(Parsed::new(path, text)), Arc::clone))
-    };
-    files.iter().map(parsed).collect()
-}
-
 /// All that is wrong with the files `found`, and between them. `stand` are those without errors, or good versions of
 /// theirs, and the last good versions of the others. A name that a definition with mistakes has, or that may stand
 /// where a mistake of syntax ended the reading, is not called undefined before those mistakes are gone. With it go the
-/// errors across the files that `stand`, where these are the same.
+/// findings across the files that `stand`, where these are the same.
 fn diagnose(found: &ParsedFiles, stand: &ParsedFiles, options: &Options) -> (Vec<Diagnostic>, Option<Vec<Finding>>) {
-    let mut diagnostics: Vec<_> = found.values().flat_map(|parsed| parsed.diagnostics.clone()).collect();
-    let broken: ParsedFiles =
-        found.iter().filter(|(_, p)| p.has_errors()).map(|(path, p)| (path.clone(), p.clone())).collect();
+    let mut diagnostics: Vec<_> = found.parsed.values().flat_map(|parsed| parsed.diagnostics.clone()).collect();
+    let broken: Vec<(&Arc<str>, &Arc<Parsed>)> = found.parsed.iter().filter(|(_, p)| p.has_errors()).collect();
     let may_be_defined = |name: &Arc<str>| {
         let stem = name.split('/').next().unwrap_or(name);
         broken.iter().any(|(path, parsed)| {
             let spec = &parsed.spec;
             let in_unread = |before: &Arc<Parsed>| check::defines(&before.spec, name);
             check::may_define(spec, name)
-                || !spec.unread.is_empty() && (spec.unread.contains(stem) || stand.get(path).is_some_and(in_unread))
+                || !spec.unread.is_empty()
+                    && (spec.unread.contains(stem) || stand.parsed.get(*path).is_some_and(in_unread))
         })
     };
-    let mut newest = spec_set(stand);
-    newest.files.extend(broken.iter().map(|(path, parsed)| (path.clone(), parsed.spec.clone())));
+    let mut newest = stand.specs.clone();
+    newest.files.extend(broken.iter().map(|(path, parsed)| (Arc::clone(path), Arc::clone(&parsed.spec))));
     let mut findings = check::check(&newest, options);
-    let errors = broken.is_empty().then(|| errors(findings.clone()));
+    let all = broken.is_empty().then(|| findings.clone());
     findings.retain(|finding| !finding.undefined.as_ref().is_some_and(may_be_defined));
     diagnostics.extend(findings.into_iter().map(|finding| finding.diagnostic));
     diagnostics.sort();
     diagnostics.dedup();
-    (diagnostics, errors)
-}
-
-fn cross_errors(files: &ParsedFiles, options: &Options) -> Vec<Finding> {
-    errors(check::check(&spec_set(files), options))
+    (diagnostics, all)
 }
 
 fn errors(mut findings: Vec<Finding>) -> Vec<Finding> {
     findings.retain(|finding| finding.diagnostic.severity == Severity::Error);
     findings
-}
-
-fn spec_set(files: &ParsedFiles) -> SpecSet {
-    SpecSet { files: files.iter().map(|(path, parsed)| (path.clone(), parsed.spec.clone())).collect() }
 }
 
 fn has_errors(diagnostics: &[Diagnostic]) -> bool {

@@ -33,16 +33,34 @@ pub(super) struct Finding {
 
 /// All that is wrong between the documents of `set`, by file and place.
 pub(super) fn check(set: &SpecSet, options: &Options) -> Vec<Finding> {
+    check_about(set, options, None)
+}
+
+/// [`check`], but if there are `names` only what is wrong [about](Finding::about) these.
+pub(super) fn check_about(set: &SpecSet, options: &Options, names: Option<&BTreeSet<Arc<str>>>) -> Vec<Finding> {
     let index = Index::of(set, options);
     let mut findings = duplicates(set);
     for file in set.files.values() {
-        findings.extend(file.references.iter().filter_map(|reference| index.look_up(file, reference)));
+        let references = file.references.iter().filter(|reference| names.is_none_or(|n| n.contains(&reference.name)));
+        findings.extend(references.filter_map(|reference| index.look_up(file, reference)));
         findings.extend(file.resources.iter().filter_map(|resource| index.endpoints(resource)));
     }
     findings.extend(lone_groups(set));
+    findings.retain(|finding| names.is_none_or(|names| names.contains(finding.about())));
     findings.sort();
     findings
 }
+
+impl Finding {
+    /// The one name that it is about. Files that do not speak of it ([`names`]) make no difference to it, but for the
+    /// words of help.
+    pub(super) fn about(&self) -> &str {
+        self.undefined.as_deref().unwrap_or(&self.diagnostic.found)
+    }
+}
+
+mod names;
+pub(super) use names::{candidates, names};
 
 /// Whether `file` defines something called `name`, of whatever kind.
 pub(super) fn defines(file: &FileSpec, name: &str) -> bool {

@@ -1,6 +1,5 @@
 //! The model that parsed documents become. A value of these types holds together: no half-valid rollout exists.
 
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
@@ -15,6 +14,7 @@ use super::strategy::{CapacityGate, Convergence, Strategy};
 use super::webhook::Webhook;
 use super::window::PromotionWindow;
 use super::yaml::Position;
+use crate::tree::{Change, Map};
 
 /// Where a document stands in its file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -319,11 +319,11 @@ pub enum Role {
     AnalysisTemplate,
 }
 
-/// All documents in force, checked against each other.
+/// All documents in force, checked against each other. Sets that came from each other share what is the same.
 #[derive(Debug, Clone, Default)]
 pub struct SpecSet {
     /// By path.
-    pub files: BTreeMap<Arc<str>, Arc<FileSpec>>,
+    pub files: Map<Arc<str>, Arc<FileSpec>>,
 }
 
 impl PartialEq for SpecSet {
@@ -336,23 +336,8 @@ impl SpecSet {
     /// The files that differ from those of `before`: path, as it was, as it is. Those that a set shares with the one it
     /// was made from are not looked into.
     pub fn changes_from<'a>(&'a self, before: &'a Self) -> impl Iterator<Item = FileChange<'a>> {
-        let (mut old, mut new) = (before.files.iter().peekable(), self.files.iter().peekable());
-        std::iter::from_fn(move || {
-            loop {
-                let order = match (old.peek(), new.peek()) {
-                    (None, None) => return None,
-                    (Some(_), None) => Ordering::Less,
-                    (None, Some(_)) => Ordering::Greater,
-                    (Some((old, _)), Some((new, _))) => old.cmp(new),
-                };
-                let was = if order.is_le() { old.next() } else { None };
-                let is = if order.is_ge() { new.next() } else { None };
-                let same = matches!((was, is), (Some((_, a)), Some((_, b))) if Arc::ptr_eq(a, b) || a == b);
-                if let Some((path, _)) = is.or(was).filter(|_| !same) {
-                    return Some(FileChange { path, was: was.map(|(_, file)| file), is: is.map(|(_, file)| file) });
-                }
-            }
-        })
+        let changes = self.files.changes_by(&before.files, |a, b| Arc::ptr_eq(a, b) || a == b);
+        changes.map(|Change { key: path, was, is }| FileChange { path, was, is })
     }
 }
 

@@ -9,6 +9,7 @@
 //! |---|---|
 //! | `lock` | held locked while a process uses the directory; its text is that process's id |
 //! | `last-good.json` | the configuration files that were last in service |
+//! | `last-good.changes.jsonl` | what changed of them since that was written, where it is large |
 //! | `rejections.json`, `nodes.json` | what proxies rejected, and which there are |
 //! | `rollouts/NAME.json` | the state of the rollout of that name |
 //! | `history.jsonl` | the journal, one JSON object per line; `history.jsonl.1` is what came before |

@@ -48,14 +48,27 @@ struct Stamp {
 
 /// The document that holds `body`.
 pub(super) fn seal<T: Serialize>(schema: u32, body: T) -> serde_json::Result<Vec<u8>> {
+    Ok(seal_with_checksum(schema, body)?.0)
+}
+
+/// [`seal`], and the checksum in the document.
+pub(super) fn seal_with_checksum<T: Serialize>(schema: u32, body: T) -> serde_json::Result<(Vec<u8>, String)> {
     let sha256 = checksum(&body)?;
-    let mut document = serde_json::to_vec_pretty(&Sealed { schema, sha256, body })?;
+    let mut document = serde_json::to_vec_pretty(&Sealed { schema, sha256: sha256.clone(), body })?;
     document.push(b'\n');
-    Ok(document)
+    Ok((document, sha256))
 }
 
 /// The body that `document` holds, if it has this schema.
 pub(super) fn unseal<T: Serialize + DeserializeOwned>(schema: u32, document: &[u8]) -> Result<T, Unopened> {
+    Ok(unseal_with_checksum(schema, document)?.0)
+}
+
+/// [`unseal`], and the checksum in the document.
+pub(super) fn unseal_with_checksum<T: Serialize + DeserializeOwned>(
+    schema: u32,
+    document: &[u8],
+) -> Result<(T, String), Unopened> {
     let flaw = |error: serde_json::Error| Unopened::Flaw(Flaw::Form(error.to_string()));
     let stamp: Stamp = serde_json::from_slice(document).map_err(flaw)?;
     if stamp.schema > schema {
@@ -68,9 +81,10 @@ pub(super) fn unseal<T: Serialize + DeserializeOwned>(schema: u32, document: &[u
     if checksum(&sealed.body).map_err(flaw)? != sealed.sha256 {
         return Err(Unopened::Flaw(Flaw::Checksum));
     }
-    Ok(sealed.body)
+    Ok((sealed.body, sealed.sha256))
 }
 
-fn checksum<T: Serialize>(body: &T) -> serde_json::Result<String> {
+/// Of a body: what tells it from others.
+pub(super) fn checksum<T: Serialize>(body: &T) -> serde_json::Result<String> {
     Ok(format!("{:x}", Sha256::digest(serde_json::to_vec(body)?)))
 }

@@ -9,6 +9,7 @@
 mod affinity;
 mod clusters;
 mod part;
+mod parts;
 mod references;
 mod replacement;
 mod routes;

@@ -3,13 +3,14 @@
 //! Shared by all states of the world in which that is the same, so that what has not changed is not made again.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::references::{self, References};
 use super::replacement::{Replacement, Replacements};
 use super::{clusters, resource_type, routes};
 use crate::spec::{self, FileSpec, NodeSelector, Rollout, Served, canonical};
+use crate::tree::Map;
 use crate::xds::{Resource, ResourceType};
 
 /// How many encodings of a document are kept: for a few groups, as it is and as it was.
@@ -30,7 +31,7 @@ impl Part {
     pub(super) fn next(
         path: &Arc<str>,
         source: &Arc<FileSpec>,
-        served: &BTreeMap<Arc<str>, Served>,
+        served: &Map<Arc<str>, Served>,
         known: Option<&Arc<Self>>,
     ) -> Arc<Self> {
         if let Some(known) = known.filter(|known| known.is(source, served)) {
@@ -50,11 +51,20 @@ impl Part {
         Arc::new(Self { path: Arc::clone(path), source: Arc::clone(source), services, documents })
     }
 
-    fn is(&self, source: &Arc<FileSpec>, served: &BTreeMap<Arc<str>, Served>) -> bool {
+    fn is(&self, source: &Arc<FileSpec>, served: &Map<Arc<str>, Served>) -> bool {
         let mut services = self.services.iter().zip(&source.rollouts);
         Arc::ptr_eq(&self.source, source)
             && services
                 .all(|(service, rollout)| service.as_ref().map(|service| &service.served) == served.get(&rollout.name))
+    }
+
+    /// Every name that it speaks of, of whatever kind: what it makes, and what its routes name.
+    pub(super) fn names(&self) -> BTreeSet<&Arc<str>> {
+        let rollouts = self.source.rollouts.iter().map(|rollout| &rollout.name);
+        let resources = self.services.iter().flatten().flat_map(|service| &*service.resources);
+        let documents = self.documents.iter();
+        let documents = documents.flat_map(|document| document.actions.iter().chain([&document.source.name]));
+        rollouts.chain(resources.map(|(_, resource)| &resource.name)).chain(documents).collect()
     }
 
     /// Those of all its rollouts and documents.

@@ -6,9 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::clusters;
 use super::part::{Document, Part, Service, lock};
+use super::parts::Parts;
 use super::replacement::Replacements;
 use super::touched::Touched;
 use crate::spec::{NodeIdentity, NodeSelector, Served, SpecSet};
+use crate::tree::Map;
 use crate::xds::{Assignment, Resource, ResourceType, Snapshot, TypeSet};
 
 /// The selectors a node answers to, by their place in [`State::selectors`]. It is what makes a group: equal audiences
@@ -20,8 +22,11 @@ type Audience = BTreeSet<usize>;
 pub(super) struct State {
     /// Of all documents, each once, in order.
     selectors: Arc<[Arc<NodeSelector>]>,
-    /// By path.
-    parts: Vec<Arc<Part>>,
+    /// What was asked for.
+    spec: SpecSet,
+    served: Map<Arc<str>, Served>,
+    /// What the files make.
+    parts: Parts,
     /// Written by the first node of each group that asks.
     groups: Mutex<BTreeMap<Audience, Assignment>>,
     /// One node of each group, also of those that only earlier states had.
@@ -32,28 +37,34 @@ pub(super) struct State {
 pub(super) type Change = (Option<Arc<Part>>, Option<Arc<Part>>);
 
 impl State {
-    pub(super) fn next(&self, spec: &SpecSet, served: &BTreeMap<Arc<str>, Served>) -> Self {
-        let mut parts = Vec::with_capacity(spec.files.len());
+    /// The state after this one. Only what has changed is looked at, and what that makes a difference to.
+    pub(super) fn next(&self, spec: &SpecSet, served: &Map<Arc<str>, Served>) -> Self {
+        let mut paths: BTreeSet<Arc<str>> =
+            spec.files.changes_by(&self.spec.files, Arc::ptr_eq).map(|change| Arc::clone(change.key)).collect();
+        let moved = served.changes_from(&self.served);
+        paths.extend(moved.flat_map(|change| self.parts.that_name(change.key)).map(|part| Arc::clone(&part.path)));
+        let mut parts = self.parts.clone();
         let mut changes: Vec<Change> = Vec::new();
-        let mut known = self.parts.iter().peekable();
-        for (path, file) in &spec.files {
-            let is_same = |part: &&Arc<Part>| Arc::ptr_eq(&part.path, path) || part.path == *path;
-            while let Some(gone) = known.next_if(|part| !is_same(part) && part.path < *path) {
-                changes.push((Some(Arc::clone(gone)), None));
+        for path in paths {
+            let was = self.parts.get(&path).cloned();
+            let is = spec.files.get(&path).map(|file| Part::next(&path, file, served, was.as_ref()));
+            if was.as_ref().map(Arc::as_ptr) != is.as_ref().map(Arc::as_ptr) {
+                parts.put(&path, is.as_ref());
+                changes.push((was, is));
             }
-            let known = known.next_if(is_same);
-            let part = Part::next(path, file, served, known);
-            if known.is_none_or(|known| !Arc::ptr_eq(known, &part)) {
-                changes.push((known.cloned(), Some(Arc::clone(&part))));
-            }
-            parts.push(part);
         }
-        changes.extend(known.map(|gone| (Some(Arc::clone(gone)), None)));
 
         let kept = changes.iter().all(|(was, is)| selectors(was) == selectors(is));
         let selectors =
-            if kept { Arc::clone(&self.selectors) } else { selectors(&parts).into_iter().cloned().collect() };
-        let next = Self { selectors, parts, groups: Mutex::default(), nodes: Mutex::new(self.nodes().clone()) };
+            if kept { Arc::clone(&self.selectors) } else { selectors(parts.iter()).into_iter().cloned().collect() };
+        let next = Self {
+            selectors,
+            spec: spec.clone(),
+            served: served.clone(),
+            parts,
+            groups: Mutex::default(),
+            nodes: Mutex::new(self.nodes().clone()),
+        };
         if kept && let Some(touched) = Touched::of(&changes, &next.parts) {
             let groups = lock(&self.groups).clone();
             let patched = groups.into_iter().map(|(audience, Assignment { group, snapshot })| {
@@ -72,7 +83,8 @@ impl State {
 
     /// Whether a document of that type and name sends traffic to `rollout`.
     pub(super) fn names(&self, rollout: &str, ty: ResourceType, name: &str) -> bool {
-        let mut documents = self.documents().filter(|document| *document.source.name == *name && document.ty() == ty);
+        let documents = self.parts.that_name(name).flat_map(|part| &part.documents);
+        let mut documents = documents.filter(|document| *document.source.name == *name && document.ty() == ty);
         documents.any(|document| document.actions.contains(rollout))
     }
 

@@ -14,6 +14,7 @@ use crate::spec::{
     self, Backend, Endpoint, FileSpec, NodeSelector, Origin, ResourceKind, Rollout, Served, SpecSet, Split,
     TOTAL_WEIGHT, Traffic, Version, canonical, descriptor,
 };
+use crate::tree::Map;
 use crate::xds::{Assign, Node, Resource, ResourceType, Snapshot};
 
 mod ahead;
@@ -122,7 +123,7 @@ fn spec_set(files: &[File<'_>]) -> SpecSet {
     SpecSet { files: files.iter().map(file).collect() }
 }
 
-fn splits(parts: &[(&str, &[(&str, u32)])]) -> BTreeMap<Arc<str>, Served> {
+fn splits(parts: &[(&str, &[(&str, u32)])]) -> Map<Arc<str>, Served> {
     let split = |weights: &[(&str, u32)]| Split(weights.iter().map(|(v, w)| ((*v).into(), *w)).collect());
     parts.iter().map(|(name, weights)| ((*name).into(), Traffic::of(split(weights)).into())).collect()
 }
@@ -260,7 +261,7 @@ fn every_cluster_that_asks_for_endpoints_over_ads_gets_an_answer() {
         json!({"name": "static", "type": "STATIC", "eds_cluster_config": {"eds_config": ads}}),
     ];
     let documents: Vec<_> = clusters.iter().map(|json| document(ResourceKind::Cluster, &everyone(), json)).collect();
-    let snapshot = snapshot(&World::new(&spec_set(&[("a", &[], &documents)]), &BTreeMap::new()), "edge");
+    let snapshot = snapshot(&World::new(&spec_set(&[("a", &[], &documents)]), &Map::new()), "edge");
     let asks = |name: &str| get(&snapshot, ResourceType::Cluster, name).endpoints.clone();
     assert_eq!(asks("plain").as_deref(), Some("plain"));
     assert_eq!(asks("renamed").as_deref(), Some("svc"));
@@ -352,7 +353,7 @@ fn all_that_carries_traffic_is_named() {
         document(ResourceKind::Cluster, &everyone(), &json!({"name": "c", "load_assignment": {"cluster_name": "c"}})),
         document(ResourceKind::ClusterLoadAssignment, &everyone(), &json!({"cluster_name": "c"})),
     ];
-    let snapshot = snapshot(&World::new(&spec_set(&[("a", &[], &documents)]), &BTreeMap::new()), "edge");
+    let snapshot = snapshot(&World::new(&spec_set(&[("a", &[], &documents)]), &Map::new()), "edge");
     let named = get(&snapshot, ResourceType::Listener, "l");
     assert_eq!(names(&named.clusters), ["authz", "jwks", "mirror", "tcp", "tw1", "w1"]);
     assert!(get(&snapshot, ResourceType::Cluster, "c").clusters.is_empty());
@@ -368,7 +369,7 @@ fn nodes_that_see_the_same_documents_share_one_snapshot() {
         document(ResourceKind::Cluster, &in_cluster("edge"), &json!({"name": "edge-too"})),
         document(ResourceKind::Cluster, &in_cluster("e*"), &json!({"name": "e"})),
     ];
-    let world = World::new(&spec_set(&[("a", &[], &documents)]), &BTreeMap::new());
+    let world = World::new(&spec_set(&[("a", &[], &documents)]), &Map::new());
     let (a, b) = (world.assign(&node("edge")), world.assign(&Node { id: "other".into(), ..node("edge") }));
     assert!(Arc::ptr_eq(&a.snapshot, &b.snapshot));
     assert_eq!(&*a.group, "cluster=e*+cluster=edge");
@@ -399,7 +400,7 @@ fn of_two_documents_with_one_name_the_first_in_path_order_wins() {
         document(ResourceKind::Cluster, nodes, &json!({"name": "c", "connect_timeout": timeout}))
     };
     let (first, second) = (cluster("1s", &in_cluster("edge")), cluster("2s", &everyone()));
-    let world = World::new(&spec_set(&[("b", &[], &[second]), ("a", &[], &[first])]), &BTreeMap::new());
+    let world = World::new(&spec_set(&[("b", &[], &[second]), ("a", &[], &[first])]), &Map::new());
     let timeout =
         |cluster: &str| seen(&snapshot(&world, cluster), ResourceType::Cluster, "c")["connect_timeout"].clone();
     assert_eq!((timeout("edge"), timeout("core")), (json!("1s"), json!("2s")));

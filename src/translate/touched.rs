@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::part::{Document, Part, Service};
+use super::part::{Document, Service};
+use super::parts::Parts;
 use super::state::Change;
 use crate::xds::ResourceType;
 
@@ -26,12 +27,12 @@ struct TooMuch;
 impl Touched {
     /// What `changes` make a difference to, where `parts` are all files now. `None` where that is more than is worth
     /// finding out: clusters and endpoints that documents define, or two rollouts.
-    pub(super) fn of(changes: &[Change], parts: &[Arc<Part>]) -> Option<Self> {
+    pub(super) fn of(changes: &[Change], parts: &Parts) -> Option<Self> {
         let mut touched = Self::default();
         touched.find(changes, parts).is_ok().then_some(touched)
     }
 
-    fn find(&mut self, changes: &[Change], parts: &[Arc<Part>]) -> Result<(), TooMuch> {
+    fn find(&mut self, changes: &[Change], parts: &Parts) -> Result<(), TooMuch> {
         for (was, is) in changes {
             let none: &[Option<Arc<Service>>] = &[];
             let [was_services, is_services] = [was, is].map(|part| part.as_ref().map_or(none, |part| &part.services));
@@ -48,13 +49,17 @@ impl Touched {
                 }
             }
         }
-        let documents = || parts.iter().flat_map(|part| &part.documents);
-        for document in documents() {
+        // Every part that speaks of a name is among those found by it; what else these have is passed over.
+        for document in parts.that_name_any(&self.rollouts).into_iter().flat_map(|part| &part.documents) {
             if self.rollouts.iter().any(|name| document.actions.contains(name)) {
                 self.note_document(document)?;
             }
         }
-        let named_so = documents().filter(|document| self.has(document.ty(), &document.source.name));
+        let named_so = parts.that_name_any(self.resources.values().flatten());
+        let named_so = named_so
+            .into_iter()
+            .flat_map(|part| &part.documents)
+            .filter(|document| self.has(document.ty(), &document.source.name));
         self.documents = named_so.cloned().collect();
         // Such a cluster may now be the one that counts, and ask for endpoints that nobody asked for.
         if self.documents.iter().any(|document| is_tied(document)) {
@@ -62,14 +67,15 @@ impl Touched {
         }
 
         let named: BTreeSet<&Arc<str>> = self.documents.iter().flat_map(|document| &document.actions).collect();
-        let clusters = self.resources.contains_key(&ResourceType::Cluster);
+        let clusters = self.resources.get(&ResourceType::Cluster);
+        let those = named.iter().copied().chain(&self.rollouts).chain(clusters.into_iter().flatten());
         let mut services = Vec::new();
-        for service in parts.iter().flat_map(|part| part.services.iter().flatten()) {
+        for service in parts.that_name_any(those).into_iter().flat_map(|part| part.services.iter().flatten()) {
             let touched = self.rollouts.contains(&service.source.name);
             if touched || named.contains(&service.source.name) {
                 services.push(Arc::clone(service));
             }
-            if clusters && !touched && service.resources.iter().any(|(ty, one)| self.has(*ty, &one.name)) {
+            if clusters.is_some() && !touched && service.resources.iter().any(|(ty, one)| self.has(*ty, &one.name)) {
                 return Err(TooMuch);
             }
         }

@@ -5,13 +5,13 @@
 //! when the first node of a group asks, and go on from the state before; the memos hold results of pure functions, so
 //! nobody can tell when, or how.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use prost_reflect::DynamicMessage;
 
 use super::state::State;
 use crate::spec::{NodeIdentity, Rollout, Served, SpecSet, descriptor};
+use crate::tree::Map;
 use crate::xds::{Assign, Assignment, Node, ResourceType, Snapshot};
 
 /// How many states of the past are remembered, for clients that come back with what they had.
@@ -49,13 +49,13 @@ pub struct Rendered {
 impl World {
     /// Everything that `spec` asks for. `served` holds the traffic of each rollout by name; a rollout without is not served.
     #[must_use]
-    pub fn new(spec: &SpecSet, served: &BTreeMap<Arc<str>, Served>) -> Self {
+    pub fn new(spec: &SpecSet, served: &Map<Arc<str>, Served>) -> Self {
         Self::default().next(spec, served)
     }
 
     /// The world after this one: equal to [`Self::new`], but what has not changed is not encoded again.
     #[must_use]
-    pub fn next(&self, spec: &SpecSet, served: &BTreeMap<Arc<str>, Served>) -> Self {
+    pub fn next(&self, spec: &SpecSet, served: &Map<Arc<str>, Served>) -> Self {
         let earlier = std::iter::once(&self.now).chain(&self.earlier).take(MAX_EARLIER).cloned().collect();
         Self { now: Arc::new(self.now.next(spec, served)), earlier, guess: false }
     }

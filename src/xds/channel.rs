@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::subscription::Subscription;
+use super::subscription::{Change, Subscription};
 use super::{Rejection, Resource, TypeSet, Version};
 
 /// Bound on the error words kept of a NACK, in bytes: Envoy quotes whole resources in them.
@@ -61,6 +61,9 @@ pub(super) struct Channel {
     pub(super) opened: Opened,
     pub(super) subscription: Subscription,
     pub(super) held: BTreeMap<Arc<str>, Held>,
+    /// Names under which the client may have something else than it should: all that [`super::plan`] looks at, besides
+    /// `asked`. Of every other name it has what the snapshot has, or needs nothing.
+    pub(super) loose: BTreeSet<Arc<str>>,
     pub(super) in_flight: VecDeque<InFlight>,
     /// Names that must be answered even if nothing changed.
     pub(super) asked: BTreeSet<Arc<str>>,
@@ -88,11 +91,71 @@ impl Channel {
         self.rejections.iter().any(|rejection| rejection.suspects.get(name) == Some(&version))
     }
 
-    /// Forgets rejections of content that `target` no longer has, and marks names that are gone from it.
-    pub(super) fn retarget(&mut self, target: &TypeSet, generation: u64) {
+    /// Goes from the snapshot's set `before` to `target`, which is of that generation.
+    pub(super) fn retarget(&mut self, before: &TypeSet, target: &TypeSet, generation: u64) {
+        // What this node rejected on an earlier stream may be gone by the first.
+        let tainted: Vec<_> = self.held.keys().filter(|_| generation == 1).cloned().collect();
+        for name in target.changes_from(before).chain(&tainted) {
+            if let Some(held) = self.held.get_mut(name) {
+                held.vanished = match target.get(name) {
+                    Some(_) => None,
+                    None => held.vanished.or(Some(generation)),
+                };
+            } else if !self.subscription.covers(name) {
+                continue;
+            }
+            self.loose.insert(Arc::clone(name));
+        }
+    }
+
+    /// Takes what a request changed about the subscription.
+    pub(super) fn apply(&mut self, change: Change) {
+        for name in &change.dropped {
+            self.held.remove(name);
+            self.asked.remove(name);
+        }
+        self.answer_due |= change.widened;
+        if change.narrowed {
+            self.held.retain(|name, _| self.subscription.covers(name));
+        }
+        self.asked.retain(|name| self.subscription.covers(name));
+        self.asked.extend(change.asked);
+        self.asked.extend(change.kept_by_wildcard);
+    }
+
+    /// Every name that the client wants or has.
+    pub(super) fn all(&self, target: &TypeSet) -> BTreeSet<Arc<str>> {
+        let wanted: BTreeSet<_> = if self.subscription.is_wildcard() {
+            target.iter().map(|resource| Arc::clone(&resource.name)).collect()
+        } else {
+            self.subscription.names().clone()
+        };
+        wanted.into_iter().chain(self.held.keys().cloned()).chain(self.asked.iter().cloned()).collect()
+    }
+
+    /// Lets go of the names under which the client has what it should.
+    pub(super) fn fasten(&mut self, target: &TypeSet) {
+        let mut loose = std::mem::take(&mut self.loose);
+        loose.retain(|name| {
+            let held = self.held.get(name);
+            match target.get(name).filter(|_| self.subscription.covers(name)) {
+                Some(wanted) => {
+                    held.and_then(|held| held.version) != Some(wanted.version) || self.rejected(name, wanted.version)
+                }
+                None => held.is_some_and(|held| held.vanished.is_some()),
+            }
+        });
+        self.loose = loose;
+    }
+
+    /// Forgets rejections of content that `target` no longer has.
+    pub(super) fn forgive(&mut self, target: &TypeSet) {
         let current = |name: &str, version: Version| target.get(name).is_some_and(|r| r.version == version);
         self.blocked_on = self.blocked_on.filter(|version| *version == target.version());
         let blocked = self.blocked_on.is_some();
+        for rejection in &self.rejections {
+            self.loose.extend(rejection.suspects.keys().cloned());
+        }
         self.rejections.retain_mut(|rejection| {
             let before = rejection.suspects.len();
             rejection.suspects.retain(|name, version| current(name, *version));
@@ -105,12 +168,6 @@ impl Channel {
         // Where nothing of what was rejected is wanted any more, there is nothing to wait for.
         if self.rejections.is_empty() {
             self.blocked_on = None;
-        }
-        for (name, held) in &mut self.held {
-            held.vanished = match target.get(name) {
-                Some(_) => None,
-                None => held.vanished.or(Some(generation)),
-            };
         }
     }
 
@@ -190,6 +247,7 @@ impl Channel {
             suspects.retain(|(name, _)| mentions(&rejection.error, name));
         }
         let accused = |name: &Arc<str>| suspects.iter().any(|(suspect, _)| suspect == name);
+        self.loose.extend(response.set.iter().map(|(name, _)| Arc::clone(name)));
         for (name, version) in &response.set {
             // What a newer response replaced is no longer what the client has.
             let Some(held) = self.held.get_mut(name).filter(|held| held.version == Some(*version)) else { continue };

@@ -4,7 +4,7 @@
 //! warm yet stays as it is, a cluster that an unacknowledged route may still use stays there, and content the client
 //! rejected is replaced by the last it accepted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,11 +13,12 @@ use prost::Message;
 
 use super::channel::{Channel, Held};
 use super::order::{self, REMOVAL_GRACE};
+use super::resource::Sum;
 use super::session::Session;
 use super::{Resource, ResourceType, Variant, Version};
 
 /// The next step of one type.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub(super) struct Plan {
     /// Resources that differ from what the client holds, or that it asked for.
     pub(super) changed: Vec<Arc<Resource>>,
@@ -46,8 +47,18 @@ enum Desire {
 }
 
 impl Session {
-    /// What to send next of `ty`.
+    /// What to send next of `ty`. Looks only at what may be due: that is O(change), and every stream does it.
     pub(super) fn plan(&self, ty: ResourceType, now: Duration) -> Plan {
+        let channel = self.channel(ty);
+        if channel.asked.is_empty() {
+            self.plan_over(ty, now, &channel.loose)
+        } else {
+            self.plan_over(ty, now, &channel.loose.union(&channel.asked).cloned().collect())
+        }
+    }
+
+    /// What to send next of `ty` if under all but `names` the client has what it should.
+    pub(super) fn plan_over(&self, ty: ResourceType, now: Duration, names: &BTreeSet<Arc<str>>) -> Plan {
         let channel = self.channel(ty);
         let target = self.target().set(ty);
         let full = self.settings().variant == Variant::Sotw && order::is_full_state(ty);
@@ -58,14 +69,9 @@ impl Session {
         }
         let mut plan = Plan { complete: !blocked && channel.rejections.is_empty(), ..Plan::default() };
 
-        let subscription = &channel.subscription;
-        let named = subscription.names().iter().filter(|_| !subscription.is_wildcard());
-        let wanted: Vec<&Arc<Resource>> = if subscription.is_wildcard() {
-            target.iter().collect()
-        } else {
-            named.filter_map(|name| target.get(name)).collect()
-        };
-        for resource in wanted {
+        let mut instead: BTreeMap<&Arc<str>, Option<Arc<Resource>>> = BTreeMap::new();
+        let wanted = |name: &Arc<str>| target.get(name).filter(|_| channel.subscription.covers(name));
+        for resource in names.iter().filter_map(wanted) {
             let name = &resource.name;
             let held = channel.held.get(name);
             match self.desire(ty, resource, held, now) {
@@ -74,17 +80,18 @@ impl Session {
                     if channel.asked.contains(name) || (differs && (full || !blocked)) {
                         plan.changed.push(Arc::clone(&resource));
                     }
-                    plan.whole.push(resource);
+                    instead.insert(name, Some(resource));
                 }
                 Desire::Leave(body) => {
                     plan.complete = false;
-                    plan.whole.extend(body);
+                    instead.insert(name, body);
                 }
                 // A whole state cannot be written down while a part of it is unknown.
                 Desire::LeaveUnknown if full => return Plan::default(),
                 Desire::LeaveUnknown => plan.complete = false,
                 Desire::Without => {
                     plan.complete = false;
+                    instead.insert(name, None);
                     if held.is_some() && !blocked {
                         plan.removed.push(Arc::clone(name));
                     }
@@ -92,7 +99,8 @@ impl Session {
             }
         }
 
-        for (name, held) in &channel.held {
+        let mut kept_back: Vec<Arc<Resource>> = Vec::new();
+        for (name, held) in names.iter().filter_map(|name| Some((name, channel.held.get(name)?))) {
             let Some(vanished) = held.vanished else { continue };
             // A whole state would send it again; what was never acknowledged is not in use, and may be what is rejected.
             let unused = full && held.good.is_none() && !held.older && !held.acked;
@@ -102,7 +110,7 @@ impl Session {
                 let kept = newest.or(held.good.as_ref()).or(held.body.as_ref());
                 // What is not acknowledged is taken back.
                 plan.changed.extend(kept.filter(|kept| full && held.version != Some(kept.version)).cloned());
-                plan.whole.extend(kept.cloned());
+                kept_back.extend(kept.cloned());
             } else {
                 plan.removed.push(Arc::clone(name));
             }
@@ -113,13 +121,17 @@ impl Session {
 
         let removals = !plan.removed.is_empty() && (full || self.settings().variant == Variant::Delta);
         plan.send = !plan.changed.is_empty() || removals || channel.answer_due;
-        plan.version = Some(if full && !plan.complete {
-            Version::of_all(plan.whole.iter().map(|r| (&*r.name, r.version)).collect::<BTreeMap<_, _>>())
-        } else {
-            target.version()
-        });
-        if !full {
-            plan.whole.clear();
+        plan.version = Some(target.version());
+        if full && plan.send {
+            let all = target.iter().filter(|resource| channel.subscription.covers(&resource.name));
+            let now = all.filter_map(|resource| match instead.get(&resource.name) {
+                Some(instead) => instead.clone(),
+                None => Some(Arc::clone(resource)),
+            });
+            plan.whole = now.chain(kept_back).collect();
+            if !plan.complete {
+                plan.version = Some(Sum::of(plan.whole.iter().map(|r| (&*r.name, r.version))).version());
+            }
         }
         plan
     }

@@ -169,6 +169,45 @@ impl fmt::Debug for Version {
     }
 }
 
+/// What the names and versions of a set add up to. Does not depend on their order, so that a set that differs from another
+/// in one resource need not be gone through: each pair counts as the first 128 bits of its SHA-256, and sums modulo 2^128
+/// are an incremental hash (Bellare and Micciancio 1997, `AdHASH`). It tells apart what happens; it is no proof against
+/// somebody who searches for two sets with one sum.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Sum {
+    total: u128,
+    count: u64,
+}
+
+impl Sum {
+    pub(super) fn of<'a>(parts: impl IntoIterator<Item = (&'a str, Version)>) -> Self {
+        let mut sum = Self::default();
+        parts.into_iter().for_each(|(name, version)| sum.add(name, version));
+        sum
+    }
+
+    pub(super) fn add(&mut self, name: &str, version: Version) {
+        (self.total, self.count) = (self.total.wrapping_add(Self::one(name, version)), self.count.wrapping_add(1));
+    }
+
+    /// Takes back what was added.
+    pub(super) fn take(&mut self, name: &str, version: Version) {
+        (self.total, self.count) = (self.total.wrapping_sub(Self::one(name, version)), self.count.wrapping_sub(1));
+    }
+
+    pub(super) fn version(self) -> Version {
+        Version::finish(Sha256::new().chain_update(self.count.to_be_bytes()).chain_update(self.total.to_be_bytes()))
+    }
+
+    fn one(name: &str, version: Version) -> u128 {
+        // The version has one length, so no two pairs are one text.
+        let digest = Sha256::new_with_prefix(version.0.to_be_bytes()).chain_update(name).finalize();
+        let mut head = [0; 16];
+        head.copy_from_slice(&digest[..16]);
+        u128::from_be_bytes(head)
+    }
+}
+
 /// One encoded resource, shared by every snapshot and stream that carries it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Resource {

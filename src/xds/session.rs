@@ -91,9 +91,10 @@ impl Session {
             if settled {
                 channel.caught_up = self.generation;
             }
+            channel.retarget(before.set(ty), target, self.generation);
             // A change that is taken back before anybody polled leaves a settled type to be set right.
             if !settled || before.set(ty).version() != target.version() {
-                self.retarget(ty);
+                self.forgive(ty);
             }
         }
     }
@@ -134,7 +135,7 @@ impl Session {
                 let rejection = channel.nacked(&response, Rejection::new(ty, error));
                 // The content may have changed while the answer was on its way.
                 self.events.push_back(Event::Nacked { nonce: response.nonce, version: response.version, rejection });
-                self.retarget(ty);
+                self.forgive(ty);
             }
             None => self.acked(ty, &response),
         }
@@ -223,7 +224,11 @@ impl Session {
                 }
             }
         }
+        let anew = first || change != Change::default();
         channel.apply(change);
+        if anew {
+            channel.loose = channel.all(target);
+        }
     }
 
     fn subscribe_delta(
@@ -257,7 +262,12 @@ impl Session {
                 }
             }
         }
+        let anew = first || change.widened || change.narrowed;
+        channel.loose.extend([&change.asked, &change.dropped, &change.kept_by_wildcard].into_iter().flatten().cloned());
         channel.apply(change);
+        if anew {
+            channel.loose = channel.all(target);
+        }
     }
 
     fn acked(&mut self, ty: ResourceType, response: &InFlight) {
@@ -277,7 +287,13 @@ impl Session {
             self.unsettle(ty);
             return None;
         }
+        self.channels[ty.index()].fasten(self.target.set(ty));
         let plan = self.plan(ty, now);
+        debug_assert_eq!(
+            plan,
+            self.plan_over(ty, now, &self.channel(ty).all(self.target.set(ty))),
+            "what is fast of {ty}"
+        );
         if !plan.send {
             let channel = &mut self.channels[ty.index()];
             for name in &plan.removed {
@@ -344,14 +360,15 @@ impl Session {
             let channel = &mut self.channels[ResourceType::Cluster.index()];
             channel.opened = Opened::Unasked;
             channel.subscription = Subscription::all();
+            channel.loose = channel.all(self.target.set(ResourceType::Cluster));
             self.events.push_back(Event::Subscribed { ty: ResourceType::Cluster });
         }
     }
 
-    fn retarget(&mut self, ty: ResourceType) {
+    fn forgive(&mut self, ty: ResourceType) {
         let channel = &mut self.channels[ty.index()];
         let accused = !channel.rejections.is_empty();
-        channel.retarget(self.target.set(ty), self.generation);
+        channel.forgive(self.target.set(ty));
         if accused && channel.rejections.is_empty() {
             self.events.push_back(Event::Forgiven { ty });
         }
@@ -372,22 +389,6 @@ impl Session {
         if self.channels[ty.index()].settled.take().is_some() {
             self.events.push_back(Event::Unsettled { ty });
         }
-    }
-}
-
-impl Channel {
-    fn apply(&mut self, change: Change) {
-        for name in &change.dropped {
-            self.held.remove(name);
-            self.asked.remove(name);
-        }
-        self.answer_due |= change.widened;
-        if change.narrowed {
-            self.held.retain(|name, _| self.subscription.covers(name));
-        }
-        self.asked.retain(|name| self.subscription.covers(name));
-        self.asked.extend(change.asked);
-        self.asked.extend(change.kept_by_wildcard);
     }
 }
 

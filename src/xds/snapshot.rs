@@ -1,24 +1,27 @@
 //! What one group of nodes should have: an immutable set of resources per type.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::resource::Sum;
 use super::{Resource, ResourceType, Version};
+use crate::tree::Map;
 
-/// All resources of one type, with the version of the whole.
+/// All resources of one type, with the version of the whole. One that was made from another shares with it what is the
+/// same.
 #[derive(Debug, PartialEq, Eq)]
 pub struct TypeSet {
     version: Version,
-    resources: BTreeMap<Arc<str>, Arc<Resource>>,
+    sum: Sum,
+    resources: Map<Arc<str>, Arc<Resource>>,
 }
 
 impl TypeSet {
     /// Takes the resources; of two with one name the later wins.
     #[must_use]
     pub fn new(resources: impl IntoIterator<Item = Arc<Resource>>) -> Self {
-        let resources: BTreeMap<_, _> = resources.into_iter().map(|r| (Arc::clone(&r.name), r)).collect();
-        let version = Version::of_all(resources.values().map(|r| (&*r.name, r.version)));
-        Self { version, resources }
+        let resources: Map<_, _> = resources.into_iter().map(|r| (Arc::clone(&r.name), r)).collect();
+        let sum = Sum::of(resources.values().map(|r| (&*r.name, r.version)));
+        Self { version: sum.version(), sum, resources }
     }
 
     /// Hash over names and versions of all resources.
@@ -38,14 +41,26 @@ impl TypeSet {
         if changes.is_empty() {
             return Arc::clone(self);
         }
-        let mut resources = self.resources.clone();
+        let (mut resources, mut sum) = (self.resources.clone(), self.sum);
         for (name, is) in changes {
-            match is {
-                Some(resource) => drop(resources.insert(Arc::clone(name), resource)),
-                None => drop(resources.remove(name)),
+            let was = match is {
+                Some(resource) => {
+                    sum.add(name, resource.version);
+                    resources.insert(Arc::clone(name), resource)
+                }
+                None => resources.remove(name),
+            };
+            if let Some(was) = was {
+                sum.take(name, was.version);
             }
         }
-        Arc::new(Self { version: Version::of_all(resources.values().map(|r| (&*r.name, r.version))), resources })
+        Arc::new(Self { version: sum.version(), sum, resources })
+    }
+
+    /// The names whose resources are not those of `before`, in order. What one was made from the other with is found
+    /// without a look at the rest.
+    pub fn changes_from<'a>(&'a self, before: &'a Self) -> impl Iterator<Item = &'a Arc<str>> {
+        self.resources.changes_from(&before.resources).map(|change| change.key)
     }
 
     /// These resources and those of `old` whose names are not among them: what a client has while it goes from one

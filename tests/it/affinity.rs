@@ -2,7 +2,6 @@
 //!
 //! No serin runs here: the routes are those that translation makes of a [`Traffic`], in a file that Envoy watches.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -12,6 +11,7 @@ use serin::spec::{
     Traffic, parse_file,
 };
 use serin::translate::{World, version_of_user};
+use serin::tree::Map;
 use serin::xds::{Node, ResourceType};
 use tempfile::TempDir;
 
@@ -119,8 +119,8 @@ fn split(green: u32) -> Traffic {
 }
 
 fn discovery_response(file: &Arc<FileSpec>, traffic: &Traffic, version: u32) -> String {
-    let spec = SpecSet { files: BTreeMap::from([(Arc::clone(&file.path), Arc::clone(file))]) };
-    let world = World::new(&spec, &BTreeMap::from([("shop".into(), traffic.clone().into())]));
+    let spec = SpecSet { files: Map::from([(Arc::clone(&file.path), Arc::clone(file))]) };
+    let world = World::new(&spec, &Map::from([("shop".into(), traffic.clone().into())]));
     let mut rendered = world.render(&Node::default());
     rendered.retain(|resource| resource.ty == ResourceType::Route);
     let options = prost_reflect::SerializeOptions::new().use_proto_field_name(true);

@@ -2,6 +2,7 @@ use std::fs::{create_dir_all, rename, write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 
+use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
@@ -158,4 +159,118 @@ fn a_file_left_alone_is_not_opened_again() {
     assert!(Arc::ptr_eq(&text(&before), &told));
     write(&path, "a: 23").unwrap();
     assert_eq!(&*text(&before), "a: 23", "its stamp is another");
+}
+
+/// What happens to a tree between two looks. Entries are of `conf`, or of one of its folders.
+#[derive(Debug, Clone)]
+enum Deed {
+    Write(usize, u8),
+    Replace(usize, u8),
+    Remove(usize),
+    MakeFolder(usize),
+    RemoveFolder(usize),
+    MoveFolder(usize, usize),
+    Link(usize, usize),
+}
+
+const NAMES: [&str; 8] = ["a.yaml", "b.json", "c.txt", ".d.yaml", "f/a.yaml", "f/b.yaml", "g/a.yml", "g/h.yaml"];
+const FOLDERS: [&str; 3] = ["f", "g", "a.yaml"];
+
+fn deeds() -> impl Strategy<Value = Vec<Deed>> {
+    let (name, folder) = (0..NAMES.len(), 0..FOLDERS.len());
+    let deed = prop_oneof![
+        6 => (name.clone(), 0..4_u8).prop_map(|(at, text)| Deed::Write(at, text)),
+        6 => (name.clone(), 0..4_u8).prop_map(|(at, text)| Deed::Replace(at, text)),
+        3 => name.clone().prop_map(Deed::Remove),
+        1 => folder.clone().prop_map(Deed::MakeFolder),
+        1 => folder.clone().prop_map(Deed::RemoveFolder),
+        1 => (folder.clone(), folder).prop_map(|(a, b)| Deed::MoveFolder(a, b)),
+        1 => (name.clone(), name).prop_map(|(at, to)| Deed::Link(at, to)),
+    ];
+    prop::collection::vec(deed, 1..5)
+}
+
+/// Does it, if that can be done; gives the entries that an event would name.
+fn perform(root: &Path, deed: &Deed) -> Vec<PathBuf> {
+    let (at, folder) = (|index: usize| root.join(NAMES[index]), |index: usize| root.join(FOLDERS[index]));
+    let text = |dice: u8| ["", "a: 1", "b: 22", "\u{e9}: 333"][usize::from(dice)];
+    match deed {
+        Deed::Write(index, dice) => {
+            let _ = write(at(*index), text(*dice));
+            // Through a link it is the file itself that is written, and named.
+            at(*index).canonicalize().into_iter().chain([at(*index)]).collect()
+        }
+        Deed::Replace(index, dice) => {
+            let new = root.join("new");
+            write(&new, text(*dice)).unwrap();
+            if rename(&new, at(*index)).is_err() {
+                std::fs::remove_file(&new).unwrap();
+            }
+            vec![new, at(*index)]
+        }
+        Deed::Remove(index) => {
+            let _ = std::fs::remove_file(at(*index));
+            vec![at(*index)]
+        }
+        Deed::MakeFolder(index) => {
+            let _ = std::fs::create_dir(folder(*index));
+            vec![folder(*index)]
+        }
+        Deed::RemoveFolder(index) => {
+            let _ = std::fs::remove_dir_all(folder(*index));
+            vec![folder(*index)]
+        }
+        Deed::MoveFolder(from, to) => {
+            let _ = rename(folder(*from), folder(*to));
+            vec![folder(*from), folder(*to)]
+        }
+        Deed::Link(index, to) => {
+            let _ = std::os::unix::fs::symlink(at(*to), at(*index));
+            vec![at(*index)]
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    /// A look at what was hinted at sees what a look at everything does, or says that it does not.
+    #[test]
+    fn a_look_at_the_changes_is_a_look_at_all(steps in prop::collection::vec(deeds(), 1..12)) {
+        let dir = TempDir::new().unwrap();
+        let root = dir.path().canonicalize().unwrap().join("conf");
+        std::fs::create_dir(&root).unwrap();
+        let nothing = Reading::default();
+        let mut before = scan(&root, &nothing, None, Duration::ZERO);
+        for deeds in steps {
+            let hinted: BTreeSet<PathBuf> = deeds.iter().flat_map(|deed| perform(&root, deed)).collect();
+            let whole = scan(&root, &nothing, None, Duration::ZERO);
+            if let Some(part) = rescan(&root, &nothing, &before, &hinted, Duration::ZERO) {
+                prop_assert_eq!(&part, &whole);
+                prop_assert!(before.directories.is_empty() || Arc::ptr_eq(&part.directories, &before.directories));
+            }
+            before = whole;
+        }
+    }
+}
+
+#[test]
+fn an_edit_of_a_file_is_looked_at_alone() {
+    let dir = TempDir::new().unwrap();
+    let root = dir.path().canonicalize().unwrap();
+    write(root.join("a.yaml"), "a: 1").unwrap();
+    write(root.join("b.yaml"), "b: 1").unwrap();
+    let before = scan(&root, &Reading::default(), None, Duration::ZERO);
+    write(root.join("a.yaml"), "a: 2").unwrap();
+    write(root.join("b.yaml"), "b: 2").unwrap();
+    let part = rescan(&root, &Reading::default(), &before, &[root.join("a.yaml")].into(), Duration::ZERO).unwrap();
+    let files = part.reading.unwrap().files;
+    assert_eq!((&*files["a.yaml"], &*files["b.yaml"]), ("a: 2", "b: 1"));
+    symlink(root.join("a.yaml"), root.join("l.yaml")).unwrap();
+    let linked = scan(&root, &Reading::default(), None, Duration::ZERO);
+    assert_eq!(
+        rescan(&root, &Reading::default(), &linked, &BTreeSet::new(), Duration::ZERO),
+        None,
+        "events name no target"
+    );
 }

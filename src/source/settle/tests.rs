@@ -1,19 +1,24 @@
-use std::collections::BTreeMap;
-
 use super::super::reading::RootError;
 use super::*;
+use crate::tree::Map;
 
 fn reading(files: &[(&str, &str)]) -> Reading {
     Reading { files: files.iter().map(|&(path, text)| (path.into(), text.into())).collect(), ..Reading::default() }
 }
 
 fn scan(files: &[(&str, &str)]) -> Scan {
-    Scan { reading: Ok(reading(files)), begun: Duration::ZERO, stamps: BTreeMap::new(), directories: BTreeMap::new() }
+    Scan {
+        reading: Ok(reading(files)),
+        begun: Duration::ZERO,
+        stamps: Map::new(),
+        directories: Arc::default(),
+        plain: true,
+    }
 }
 
 fn missing() -> Scan {
     let error = RootError { root: "/conf".into(), reason: "gone".into() };
-    Scan { reading: Err(error), begun: Duration::ZERO, stamps: BTreeMap::new(), directories: BTreeMap::new() }
+    Scan { reading: Err(error), begun: Duration::ZERO, stamps: Map::new(), directories: Arc::default(), plain: true }
 }
 
 #[test]
@@ -32,7 +37,7 @@ fn two_equal_scans_count() {
 #[test]
 fn a_new_folder_stands_still_too() {
     let mut new_folder = scan(&[("a", "1")]);
-    new_folder.directories.insert("/conf/sub".into(), (1, 2));
+    new_folder.directories = Arc::new([("/conf/sub".into(), (1, 2))].into());
     let mut settling = Settling::new(scan(&[("a", "1")]));
     assert_eq!(settling.take(new_folder.clone(), &Reading::default(), false), None);
     assert_eq!(settling.take(new_folder.clone(), &Reading::default(), false), Some(new_folder));

@@ -5,7 +5,7 @@ use tempfile::TempDir;
 use super::super::seal::Flaw;
 use super::*;
 
-type Files = BTreeMap<Arc<str>, Arc<str>>;
+mod large;
 
 fn files(generation: &str) -> Files {
     [("a.yaml", generation), ("sub/b.yaml", "kind: Rollout\n# \u{e9} \"quoted\" \0\n")]

@@ -13,9 +13,9 @@ fn spec_with_canary_nodes() -> SpecSet {
     spec_set(&[("a", &[Arc::new(checkout)], &[route, other])])
 }
 
-fn served(traffic: u32, ahead: Option<u32>) -> BTreeMap<Arc<str>, Served> {
+fn served(traffic: u32, ahead: Option<u32>) -> Map<Arc<str>, Served> {
     let green = |weight| Traffic::of(Split(vec![("blue".into(), TOTAL_WEIGHT - weight), ("green".into(), weight)]));
-    BTreeMap::from([("checkout".into(), Served { traffic: green(traffic), ahead: ahead.map(green) })])
+    Map::from([("checkout".into(), Served { traffic: green(traffic), ahead: ahead.map(green) })])
 }
 
 fn at(cluster: &str, region: &str) -> Node {

@@ -106,7 +106,7 @@ proptest! {
         let mut contents = start;
         let parsed = |(index, pieces): (usize, &Vec<Piece>)| (path(index), Arc::new(file(&path(index), pieces)));
         let mut spec = SpecSet { files: contents.iter().enumerate().map(parsed).collect() };
-        let mut served: BTreeMap<Arc<str>, Served> =
+        let mut served: Map<Arc<str>, Served> =
             (0..3).map(|rollout| (format!("r{rollout}").into(), traffic(0).into())).collect();
         let mut world = World::new(&spec, &served);
         for step in steps {
@@ -155,8 +155,7 @@ fn a_change_of_one_among_many_makes_nothing_of_the_others() {
         )
     };
     let mut spec = SpecSet { files: (0..MANY).map(|index| part(index, "10.0.0.1:80")).collect() };
-    let mut served: BTreeMap<Arc<str>, Served> =
-        (0..MANY).map(|index| (name(index).into(), traffic(0).into())).collect();
+    let mut served: Map<Arc<str>, Served> = (0..MANY).map(|index| (name(index).into(), traffic(0).into())).collect();
     let world = World::new(&spec, &served);
     let before = snapshot(&world, "edge");
     let differing = |before: &Snapshot, after: &Snapshot| {

@@ -38,7 +38,7 @@ fn everything(affinity: Affinity) -> Traffic {
 
 fn world(document: &Arc<spec::Resource>, traffic: &Traffic) -> World {
     let spec = spec_set(&[("a", &[checkout()], &[Arc::clone(document)])]);
-    World::new(&spec, &BTreeMap::from([("checkout".into(), traffic.clone().into())]))
+    World::new(&spec, &Map::from([("checkout".into(), traffic.clone().into())]))
 }
 
 /// The routes that `route` of the user's becomes.
@@ -306,7 +306,7 @@ proptest! {
         let (kind, json) = places("checkout").swap_remove(place);
         let document = document(kind, &everyone(), &json);
         let spec = spec_set(&[("a", &[checkout()], &[Arc::clone(&document)])]);
-        let of = |traffic: &Traffic| BTreeMap::from([("checkout".into(), traffic.clone().into())]);
+        let of = |traffic: &Traffic| Map::from([("checkout".into(), traffic.clone().into())]);
         let before = World::new(&spec, &of(&plain()));
         let body = |world: &World| get(&snapshot(world, "edge"), resource_type(kind), &document.name).body.clone();
         let first = body(&before);
