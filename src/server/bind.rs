@@ -4,7 +4,6 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use futures::{Stream, stream};
 use thiserror::Error;
@@ -16,7 +15,6 @@ use tonic_reflection::pb::v1::server_reflection_server::SERVICE_NAME as REFLECTI
 use tonic_reflection::pb::v1alpha::server_reflection_server::SERVICE_NAME as REFLECTION_ALPHA;
 use tracing::warn;
 
-use super::discovery::Discovery;
 use super::status::ClientStatus;
 use super::stop::Stop;
 use super::stream::Environment;
@@ -74,9 +72,9 @@ impl Bound {
 
         let mut routes = Routes::builder();
         ClientStatus { fleet: config.fleet.clone(), stop: stop.clone() }.register(&mut routes);
-        let environment = Arc::new(Environment { config, stop: stop.clone(), next_stream: AtomicU64::new(0) });
+        let environment = Arc::new(Environment::new(config, stop.clone()));
         telemetry::register(&environment, &mut routes);
-        Discovery(environment).register(&mut routes);
+        discovery::register(&environment, &mut routes);
         routes.add_service(health).add_service(reflection().build_v1()?).add_service(reflection().build_v1alpha()?);
 
         let server = Server::builder()

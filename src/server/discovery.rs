@@ -1,24 +1,34 @@
 //! The discovery services: each method only says which variant and which type its stream is for.
 //!
-//! The REST flavour (`Fetch*`) is not served: a poll cannot be acknowledged.
+//! Requests are read by tonic's codec. Responses are not written by it: it would copy each one into a buffer of each
+//! stream ([`super::frame`]). The REST flavour (`Fetch*`) is not served: a poll cannot be acknowledged.
 
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+use std::marker::PhantomData;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::body::Body;
+use tonic::codec::{BufferSettings, Streaming};
+use tonic::codegen::Service;
+use tonic::server::NamedService;
+use tonic::transport::server::TcpConnectInfo;
+use tonic::{Code, Status};
+use tonic_prost::ProstCodec;
 
+use super::frame::Frames;
 use super::limits;
 use super::proto::envoy::service::cluster::v3::cluster_discovery_service_server as cds;
 use super::proto::envoy::service::discovery::v3::{
-    DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse,
-    aggregated_discovery_service_server as ads,
+    DeltaDiscoveryRequest, DiscoveryRequest, aggregated_discovery_service_server as ads,
 };
 use super::proto::envoy::service::endpoint::v3::endpoint_discovery_service_server as eds;
 use super::proto::envoy::service::listener::v3::listener_discovery_service_server as lds;
 use super::proto::envoy::service::route::v3::route_discovery_service_server as rds;
 use super::stream::{self, Call, Environment, ROOM};
-use super::wire::{Inbound, Outbound};
+use super::wire::Inbound;
 use crate::xds::{ResourceType, Variant};
 
 /// Full name of the aggregated service, whose health is reported by itself.
@@ -28,83 +38,114 @@ pub(super) const AGGREGATED: &str = ads::SERVICE_NAME;
 pub(super) const NAMES: [&str; 5] =
     [AGGREGATED, cds::SERVICE_NAME, eds::SERVICE_NAME, lds::SERVICE_NAME, rds::SERVICE_NAME];
 
-/// All discovery services.
-pub(super) struct Discovery(pub(super) Arc<Environment>);
+/// Adds all discovery services to the routes.
+pub(super) fn register(environment: &Arc<Environment>, routes: &mut tonic::service::RoutesBuilder) {
+    routes
+        .add_service(Door::<ads::AggregatedDiscoveryServiceServer<()>>::new(environment, None, "AggregatedResources"))
+        .add_service(Door::<cds::ClusterDiscoveryServiceServer<()>>::new(
+            environment,
+            Some(ResourceType::Cluster),
+            "Clusters",
+        ))
+        .add_service(Door::<eds::EndpointDiscoveryServiceServer<()>>::new(
+            environment,
+            Some(ResourceType::Endpoint),
+            "Endpoints",
+        ))
+        .add_service(Door::<lds::ListenerDiscoveryServiceServer<()>>::new(
+            environment,
+            Some(ResourceType::Listener),
+            "Listeners",
+        ))
+        .add_service(Door::<rds::RouteDiscoveryServiceServer<()>>::new(
+            environment,
+            Some(ResourceType::Route),
+            "Routes",
+        ));
+}
 
-impl Discovery {
-    /// Adds the services to the routes.
-    pub(super) fn register(self, routes: &mut tonic::service::RoutesBuilder) {
-        let it = Arc::new(self);
-        let limit = limits::REQUEST_BYTES;
-        routes
-            .add_service(
-                ads::AggregatedDiscoveryServiceServer::from_arc(Arc::clone(&it)).max_decoding_message_size(limit),
-            )
-            .add_service(cds::ClusterDiscoveryServiceServer::from_arc(Arc::clone(&it)).max_decoding_message_size(limit))
-            .add_service(
-                eds::EndpointDiscoveryServiceServer::from_arc(Arc::clone(&it)).max_decoding_message_size(limit),
-            )
-            .add_service(
-                lds::ListenerDiscoveryServiceServer::from_arc(Arc::clone(&it)).max_decoding_message_size(limit),
-            )
-            .add_service(rds::RouteDiscoveryServiceServer::from_arc(it).max_decoding_message_size(limit));
+/// One service, named like `S`.
+struct Door<S> {
+    environment: Arc<Environment>,
+    /// The one type of a service that is not aggregated.
+    only: Option<ResourceType>,
+    /// What its two methods bring: `Stream...` and `Delta...`.
+    what: &'static str,
+    name: PhantomData<fn() -> S>,
+}
+
+impl<S> Door<S> {
+    fn new(environment: &Arc<Environment>, only: Option<ResourceType>, what: &'static str) -> Self {
+        Self { environment: Arc::clone(environment), only, what, name: PhantomData }
+    }
+
+    /// The variant that the method of this path speaks.
+    fn variant(&self, path: &str) -> Option<Variant> {
+        let method = path.rsplit('/').next()?;
+        match method.strip_suffix(self.what)? {
+            "Stream" => Some(Variant::Sotw),
+            "Delta" => Some(Variant::Delta),
+            _ => None,
+        }
+    }
+
+    fn answer(&self, request: http::Request<Body>) -> Result<http::Response<Body>, Status> {
+        let Some(variant) = self.variant(request.uri().path()) else {
+            return Err(Status::new(Code::Unimplemented, "only the streaming methods are served"));
+        };
+        let encoding = request.headers().get("grpc-encoding").filter(|encoding| *encoding != "identity");
+        if let Some(encoding) = encoding {
+            return Err(Status::unimplemented(format!("requests compressed as {encoding:?} are not read")));
+        }
+        if self.environment.config.world.borrow().is_none() {
+            return Err(stream::not_loaded());
+        }
+        Ok(match variant {
+            Variant::Sotw => self.open::<DiscoveryRequest>(request, variant),
+            Variant::Delta => self.open::<DeltaDiscoveryRequest>(request, variant),
+        })
     }
 
     /// Answers at once and leaves the call to a task of its own: some clients send nothing before they are answered.
-    fn open<Q, P>(
-        &self,
-        request: Request<Streaming<Q>>,
-        variant: Variant,
-        only: Option<ResourceType>,
-    ) -> Result<Response<ReceiverStream<Result<P, Status>>>, Status>
+    fn open<Q>(&self, request: http::Request<Body>, variant: Variant) -> http::Response<Body>
     where
-        Q: Into<Inbound> + Send + 'static,
-        P: Outbound,
+        Q: prost::Message + Default + Into<Inbound> + 'static,
     {
-        if self.0.config.world.borrow().is_none() {
-            return Err(stream::not_loaded());
-        }
-        let peer = request.remote_addr().map_or_else(String::new, |address| address.to_string());
+        let connection = request.extensions().get::<TcpConnectInfo>();
+        let address = connection.and_then(TcpConnectInfo::remote_addr);
+        let peer = address.map_or_else(String::new, |address| address.to_string());
+        let buffers = BufferSettings::new(limits::REQUEST_BUFFER, limits::REQUEST_BUFFER);
+        let decoder = ProstCodec::<Q, Q>::raw_decoder(buffers);
+        let inbound = Streaming::new_request(decoder, request.into_body(), None, Some(limits::REQUEST_BYTES));
         let (outbound, responses) = mpsc::channel(ROOM);
-        let call = Call { inbound: request.into_inner(), outbound, variant, only, peer };
-        tokio::spawn(stream::run(Arc::clone(&self.0), call));
-        Ok(Response::new(ReceiverStream::new(responses)))
+        let call = Call { inbound, outbound, variant, only: self.only, peer };
+        tokio::spawn(stream::run(Arc::clone(&self.environment), call));
+        let mut response = http::Response::new(Body::new(Frames::new(responses)));
+        response.headers_mut().insert(http::header::CONTENT_TYPE, tonic::metadata::GRPC_CONTENT_TYPE);
+        response
     }
 }
 
-/// Implements one service: the types of its streams and its two methods.
-macro_rules! serve {
-    ($service:path, $only:expr, $sotw:ident -> $sotw_stream:ident, $delta:ident -> $delta_stream:ident) => {
-        #[tonic::async_trait]
-        impl $service for Discovery {
-            type $sotw_stream = ReceiverStream<Result<DiscoveryResponse, Status>>;
-            type $delta_stream = ReceiverStream<Result<DeltaDiscoveryResponse, Status>>;
-
-            async fn $sotw(
-                &self,
-                request: Request<Streaming<DiscoveryRequest>>,
-            ) -> Result<Response<Self::$sotw_stream>, Status> {
-                self.open(request, Variant::Sotw, $only)
-            }
-
-            async fn $delta(
-                &self,
-                request: Request<Streaming<DeltaDiscoveryRequest>>,
-            ) -> Result<Response<Self::$delta_stream>, Status> {
-                self.open(request, Variant::Delta, $only)
-            }
-        }
-    };
+impl<S> Clone for Door<S> {
+    fn clone(&self) -> Self {
+        Self::new(&self.environment, self.only, self.what)
+    }
 }
 
-serve!(ads::AggregatedDiscoveryService, None,
-    stream_aggregated_resources -> StreamAggregatedResourcesStream,
-    delta_aggregated_resources -> DeltaAggregatedResourcesStream);
-serve!(cds::ClusterDiscoveryService, Some(ResourceType::Cluster),
-    stream_clusters -> StreamClustersStream, delta_clusters -> DeltaClustersStream);
-serve!(eds::EndpointDiscoveryService, Some(ResourceType::Endpoint),
-    stream_endpoints -> StreamEndpointsStream, delta_endpoints -> DeltaEndpointsStream);
-serve!(lds::ListenerDiscoveryService, Some(ResourceType::Listener),
-    stream_listeners -> StreamListenersStream, delta_listeners -> DeltaListenersStream);
-serve!(rds::RouteDiscoveryService, Some(ResourceType::Route),
-    stream_routes -> StreamRoutesStream, delta_routes -> DeltaRoutesStream);
+impl<S: NamedService> NamedService for Door<S> {
+    const NAME: &'static str = S::NAME;
+}
+
+impl<S> Service<http::Request<Body>> for Door<S> {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        ready(Ok(self.answer(request).unwrap_or_else(Status::into_http)))
+    }
+}

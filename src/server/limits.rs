@@ -19,6 +19,9 @@ pub(super) const REQUEST_BYTES: usize = 32 << 20;
 /// of the statistics that `serin bootstrap` asks for.
 pub(super) const MEASUREMENT_BYTES: usize = 16 << 20;
 
+/// What is set aside for the request that is being read; grows as it needs to. Acknowledgements take some hundred bytes.
+pub(super) const REQUEST_BUFFER: usize = 512;
+
 /// Largest node, its extensions (which are never decoded) not counted. It is kept for as long as the stream lives.
 const NODE_BYTES: usize = 64 << 10;
 

@@ -9,7 +9,9 @@
 //! waits behind another one but the one on its way; requests are read whether or not the client reads.
 
 mod bind;
+mod bodies;
 mod discovery;
+mod frame;
 mod health;
 mod limits;
 mod report;

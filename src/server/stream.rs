@@ -4,21 +4,23 @@
 //! frames until h2 ends it); responses are pulled from the session only when there is room, so a slow client is sent
 //! the newest state next and never a queue of old ones. Spawned by [`super::discovery`], one per call.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tonic::{Status, Streaming};
 use tracing::{debug, info};
 
+use super::bodies::Bodies;
+use super::frame::{Frame, Outgoing};
 use super::proto::envoy::service::discovery::v3 as discovery;
 use super::report::{Presence, ask};
 use super::stop::{Stop, shutting_down};
-use super::wire::{self, Inbound, Outbound};
+use super::wire::{self, Inbound};
 use super::{Config, limits};
 use crate::fleet::{Message, StreamEvent, StreamId};
-use crate::xds::{Assignment, Node, Request, RequestBody, ResourceType, Session, Settings, Variant};
+use crate::xds::{Assign, Assignment, Node, Request, RequestBody, ResourceType, Session, Settings, Variant};
 
 /// The response that waits while the one before it is on its way. More room would only hold stale ones.
 pub(super) const ROOM: usize = 1;
@@ -35,13 +37,40 @@ pub(super) struct Environment {
     /// The end of the server.
     pub(super) stop: Stop,
     /// The next [`StreamId`].
-    pub(super) next_stream: AtomicU64,
+    next_stream: AtomicU64,
+    /// What has been encoded of the newest world.
+    newest: Mutex<Option<Encoded>>,
+}
+
+/// What has been encoded of one world.
+struct Encoded {
+    world: Weak<dyn Assign>,
+    bodies: Arc<Bodies>,
+}
+
+impl Environment {
+    /// With no streams yet.
+    pub(super) fn new(config: Config, stop: Stop) -> Self {
+        Self { config, stop, next_stream: AtomicU64::new(0), newest: Mutex::default() }
+    }
+
+    /// What has been encoded of `world`. Kept for the world that was asked for last.
+    fn bodies(&self, world: &Arc<dyn Assign>) -> Arc<Bodies> {
+        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = newest.as_ref().filter(|known| std::ptr::addr_eq(known.world.as_ptr(), Arc::as_ptr(world)));
+        if let Some(known) = known {
+            return Arc::clone(&known.bodies);
+        }
+        let bodies = Arc::new(Bodies::new(&self.config.instance));
+        *newest = Some(Encoded { world: Arc::downgrade(world), bodies: Arc::clone(&bodies) });
+        bodies
+    }
 }
 
 /// One call, as the transport hands it over.
-pub(super) struct Call<Q, P> {
+pub(super) struct Call<Q> {
     pub(super) inbound: Streaming<Q>,
-    pub(super) outbound: mpsc::Sender<Result<P, Status>>,
+    pub(super) outbound: mpsc::Sender<Outgoing>,
     pub(super) variant: Variant,
     /// The one type of a stream that is not aggregated.
     pub(super) only: Option<ResourceType>,
@@ -49,11 +78,7 @@ pub(super) struct Call<Q, P> {
 }
 
 /// Serves one call to its end.
-pub(super) async fn run<Q, P>(environment: Arc<Environment>, call: Call<Q, P>)
-where
-    Q: Into<Inbound>,
-    P: Outbound,
-{
+pub(super) async fn run<Q: Into<Inbound>>(environment: Arc<Environment>, call: Call<Q>) {
     let outbound = call.outbound.clone();
     if let Err(status) = serve(&environment, call).await {
         // The session is gone by now; what waits for room is the status alone, until the client reads or leaves.
@@ -61,11 +86,7 @@ where
     }
 }
 
-async fn serve<Q, P>(environment: &Environment, mut call: Call<Q, P>) -> Result<(), Status>
-where
-    Q: Into<Inbound>,
-    P: Outbound,
-{
+async fn serve<Q: Into<Inbound>>(environment: &Environment, mut call: Call<Q>) -> Result<(), Status> {
     let mut stop = environment.stop.clone();
     let mut first: Inbound = tokio::select! {
         message = call.inbound.message() => match message? {
@@ -99,6 +120,8 @@ struct Conversation<'a> {
     node: Node,
     group: Arc<str>,
     session: Session,
+    /// What has been encoded of the world that the session was last given.
+    bodies: Arc<Bodies>,
     names: limits::Names,
     /// Requests for routes of a client that has others than a guess would send it, until somebody has decided.
     held: Vec<Request>,
@@ -110,9 +133,9 @@ struct Conversation<'a> {
 
 impl<'a> Conversation<'a> {
     /// Takes the node from the first message and nowhere else; later ones may leave it out.
-    async fn open<Q, P>(
+    async fn open<Q>(
         environment: &'a Environment,
-        call: &Call<Q, P>,
+        call: &Call<Q>,
         node: Option<discovery::Node>,
     ) -> Result<(Self, Presence), Status> {
         let node = match node {
@@ -148,6 +171,7 @@ impl<'a> Conversation<'a> {
             node,
             group,
             session,
+            bodies: environment.bodies(&assign),
             names: limits::Names::default(),
             held: Vec::new(),
             foreign_told: false,
@@ -160,16 +184,12 @@ impl<'a> Conversation<'a> {
     }
 
     /// Runs until the client leaves, which is `Ok` with the reason, or the stream has to end with a status.
-    async fn run<Q, P>(
+    async fn run<Q: Into<Inbound>>(
         &mut self,
-        call: &mut Call<Q, P>,
+        call: &mut Call<Q>,
         first: Inbound,
         presence: &Presence,
-    ) -> Result<&'static str, Status>
-    where
-        Q: Into<Inbound>,
-        P: Outbound,
-    {
+    ) -> Result<&'static str, Status> {
         let mut stop = self.environment.stop.clone();
         self.handle(first)?;
         // When the session last had nothing to send; `None` while it may have, and the thing to wait for is room.
@@ -201,7 +221,11 @@ impl<'a> Conversation<'a> {
                     let Ok(room) = room else { return Ok(DISCONNECTED) };
                     let now = self.now();
                     match self.session.poll_response(now) {
-                        Some(response) => room.send(Ok(P::frame(response, &self.environment.config.instance))),
+                        Some(response) => {
+                            let nonce = response.nonce;
+                            let body = self.bodies.body(self.variant, response);
+                            room.send(Ok(Box::new(Frame::new(nonce, &body)?)));
+                        }
                         None => idle_since = Some(now),
                     }
                 }
@@ -261,6 +285,7 @@ impl<'a> Conversation<'a> {
         let Some(assign) = self.world.borrow_and_update().clone() else { return Ok(()) };
         let Assignment { group, snapshot } = assign.assign(&self.node);
         self.session.handle_snapshot(self.now(), snapshot);
+        self.bodies = self.environment.bodies(&assign);
         if !assign.is_guess() {
             for request in std::mem::take(&mut self.held) {
                 self.session.handle_request(self.now(), request);

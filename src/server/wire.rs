@@ -1,15 +1,16 @@
 //! Between the messages of the wire and the values of [`crate::xds`]; no rule of the protocol lives here.
 //!
-//! The two variants meet in [`Inbound`] and [`Outbound`], so that one stream task serves both. Bodies of resources are
-//! shared, never copied, up to the codec.
+//! The two variants meet in [`Inbound`] and [`encode`], so that one stream task serves both.
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
+use prost::Message;
 use prost_types::value::Kind;
 
 use super::proto::envoy::service::discovery::v3 as discovery;
 use super::proto::google::protobuf::Any;
-use crate::xds::{ClientKind, Node, RequestBody, Resource, ResourceType, Response};
+use crate::xds::{ClientKind, Node, RequestBody, Resource, ResourceType, Response, Variant};
 
 /// Integers up to here are exact in the doubles that protobuf's `Struct` holds: 2^53.
 const EXACT_INTEGER: f64 = 9_007_199_254_740_992.0;
@@ -68,48 +69,47 @@ fn error_words(status: discovery::Status) -> String {
     if status.message.is_empty() { format!("no reason given (code {})", status.code) } else { status.message }
 }
 
-/// A response of one variant, ready for the codec.
-pub(super) trait Outbound: Send + 'static {
-    /// Frames a session's response; `identifier` becomes `control_plane.identifier`.
-    fn frame(response: Response, identifier: &str) -> Self;
-}
-
-impl Outbound for discovery::DiscoveryResponse {
-    /// `removed` has no place in this variant: a deletion is an omission.
-    fn frame(response: Response, identifier: &str) -> Self {
-        let type_url = response.ty.type_url();
-        Self {
-            version_info: response.version.to_string(),
-            resources: response.resources.iter().map(|resource| any(&type_url, resource)).collect(),
-            type_url,
-            nonce: response.nonce.to_string(),
-            control_plane: Some(discovery::ControlPlane { identifier: identifier.to_owned() }),
-        }
+/// Encodes a response, less its nonce: this is the same for every stream in the same state. `identifier` becomes
+/// `control_plane.identifier`.
+pub(super) fn encode(variant: Variant, response: &Response, identifier: &str) -> Bytes {
+    match variant {
+        Variant::Sotw => sotw(response, identifier).encode_to_vec().into(),
+        Variant::Delta => delta(response, identifier).encode_to_vec().into(),
     }
 }
 
-impl Outbound for discovery::DeltaDiscoveryResponse {
-    fn frame(response: Response, identifier: &str) -> Self {
-        let type_url = response.ty.type_url();
-        let resource = |resource: &Resource| discovery::Resource {
-            version: resource.version.to_string(),
-            resource: Some(any(&type_url, resource)),
-            name: resource.name.to_string(),
-            // A virtual host has to repeat the name it was asked for by, or the waiting request is never resumed:
-            // https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_conn_man/vhds
-            aliases: match response.ty {
-                ResourceType::VirtualHost => vec![resource.name.to_string()],
-                _ => Vec::new(),
-            },
-        };
-        Self {
-            system_version_info: response.version.to_string(),
-            resources: response.resources.iter().map(|shared| resource(shared)).collect(),
-            nonce: response.nonce.to_string(),
-            removed_resources: response.removed.iter().map(ToString::to_string).collect(),
-            control_plane: Some(discovery::ControlPlane { identifier: identifier.to_owned() }),
-            type_url,
-        }
+/// `removed` has no place in this variant: a deletion is an omission.
+fn sotw(response: &Response, identifier: &str) -> discovery::DiscoveryResponse {
+    let type_url = response.ty.type_url();
+    discovery::DiscoveryResponse {
+        version_info: response.version.to_string(),
+        resources: response.resources.iter().map(|resource| any(&type_url, resource)).collect(),
+        type_url,
+        nonce: String::new(),
+        control_plane: Some(discovery::ControlPlane { identifier: identifier.to_owned() }),
+    }
+}
+
+fn delta(response: &Response, identifier: &str) -> discovery::DeltaDiscoveryResponse {
+    let type_url = response.ty.type_url();
+    let resource = |resource: &Resource| discovery::Resource {
+        version: resource.version.to_string(),
+        resource: Some(any(&type_url, resource)),
+        name: resource.name.to_string(),
+        // A virtual host has to repeat the name it was asked for by, or the waiting request is never resumed:
+        // https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_conn_man/vhds
+        aliases: match response.ty {
+            ResourceType::VirtualHost => vec![resource.name.to_string()],
+            _ => Vec::new(),
+        },
+    };
+    discovery::DeltaDiscoveryResponse {
+        system_version_info: response.version.to_string(),
+        resources: response.resources.iter().map(|shared| resource(shared)).collect(),
+        nonce: String::new(),
+        removed_resources: response.removed.iter().map(ToString::to_string).collect(),
+        control_plane: Some(discovery::ControlPlane { identifier: identifier.to_owned() }),
+        type_url,
     }
 }
 
@@ -172,7 +172,6 @@ fn number(value: f64) -> serde_json::Value {
 mod tests {
     use std::sync::Arc;
 
-    use bytes::Bytes;
     use serde_json::json;
 
     use super::*;
@@ -217,27 +216,29 @@ mod tests {
     }
 
     #[test]
-    fn frames_share_the_body_and_carry_the_nonce_as_decimal_text() {
+    fn what_is_encoded_has_everything_but_the_nonce() {
         let source = response(ResourceType::Cluster);
-        let body = source.resources[0].body.as_ptr();
-        let sotw = discovery::DiscoveryResponse::frame(source.clone(), "serin-1");
-        assert_eq!((&*sotw.nonce, &*sotw.version_info), ("7", &*Version::of(b"set").to_string()));
+        let sotw = encode(Variant::Sotw, &source, "serin-1");
+        let sotw = discovery::DiscoveryResponse::decode(sotw).unwrap();
+        assert_eq!((&*sotw.nonce, &*sotw.version_info), ("", &*Version::of(b"set").to_string()));
         assert_eq!(sotw.resources[0].type_url, sotw.type_url);
-        assert_eq!(sotw.resources[0].value.as_ptr(), body);
+        assert_eq!(&*sotw.resources[0].value, b"body");
         assert_eq!(sotw.control_plane.map(|c| c.identifier), Some("serin-1".into()));
 
-        let delta = discovery::DeltaDiscoveryResponse::frame(source, "serin-1");
+        let delta = encode(Variant::Delta, &source, "serin-1");
+        let delta = discovery::DeltaDiscoveryResponse::decode(delta).unwrap();
         assert_eq!(delta.removed_resources, ["green"]);
-        assert_eq!((&*delta.resources[0].name, &*delta.nonce), ("blue", "7"));
+        assert_eq!((&*delta.resources[0].name, &*delta.nonce), ("blue", ""));
         assert_eq!(delta.resources[0].version, Version::of(b"body").to_string());
         assert!(delta.resources[0].aliases.is_empty());
-        assert_eq!(delta.resources[0].resource.as_ref().map(|any| any.value.as_ptr()), Some(body));
+        assert_eq!(delta.resources[0].resource.as_ref().map(|any| &*any.value), Some(&b"body"[..]));
+        assert_eq!(delta.control_plane.map(|c| c.identifier), Some("serin-1".into()));
     }
 
     #[test]
     fn a_virtual_host_repeats_its_name_as_alias() {
-        let delta = discovery::DeltaDiscoveryResponse::frame(response(ResourceType::VirtualHost), "");
-        assert_eq!(delta.resources[0].aliases, ["blue"]);
+        let delta = encode(Variant::Delta, &response(ResourceType::VirtualHost), "");
+        assert_eq!(discovery::DeltaDiscoveryResponse::decode(delta).unwrap().resources[0].aliases, ["blue"]);
     }
 
     #[test]
