@@ -40,7 +40,9 @@ impl Frame {
         let nonce = nonce.to_string();
         let length = prost::encoding::string::encoded_len(NONCE, &nonce) + body.len();
         let Ok(prefix) = u32::try_from(length) else {
-            return Err(Status::resource_exhausted(format!("a response of {length} bytes is more than gRPC can carry")));
+            return Err(Status::resource_exhausted(format!(
+                "a response of {length} bytes is more than gRPC can carry"
+            )));
         };
         let mut own = BytesMut::with_capacity(PREFIX + NONCE_BYTES + if joined { body.len() } else { 0 });
         own.put_u8(0);
@@ -103,3 +105,6 @@ impl http_body::Body for Frames {
         self.ended
     }
 }
+
+#[cfg(test)]
+mod tests;
