@@ -96,6 +96,9 @@ impl Book {
             edges::add(&mut self.before, latency);
         }
         self.totals.take(canary, stable);
+        for trial in self.trials.values_mut() {
+            trial.refit(&self.totals.stable().latency);
+        }
         if let (Some(asked), Some((canary, stable))) = (asked, requests(canary, stable)) {
             self.split.take(asked, canary, stable);
         }

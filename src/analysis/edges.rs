@@ -117,6 +117,19 @@ pub(super) fn choose(stable: &Histogram, quantiles: &[f64], slo: Option<f64>) ->
     (!edges.is_empty()).then(|| edges.into_iter().map(|edge| (edge, is_slo(edge))).collect())
 }
 
+/// Whether each edge that would be chosen now has one of `edges`, rising, no farther away than the next bucket: versions
+/// are then compared where the stable version has its `quantiles`. True too where too little is known to choose.
+pub(super) fn fit(edges: &[f64], stable: &Histogram, quantiles: &[f64]) -> bool {
+    let ladder: Vec<f64> = finite(stable).map(|(edge, _)| *edge).collect();
+    let near = |wanted: f64| {
+        let index = ladder.partition_point(|edge| *edge < wanted);
+        let next = ladder.get(index + 1).copied().unwrap_or(f64::INFINITY);
+        let last = index.checked_sub(1).and_then(|index| ladder.get(index)).copied().unwrap_or(0.0);
+        edges.iter().any(|edge| (last..=next).contains(edge))
+    };
+    choose(stable, quantiles, None).is_none_or(|wanted| wanted.into_iter().all(|(edge, _)| near(edge)))
+}
+
 fn finite(histogram: &Histogram) -> impl Iterator<Item = &(f64, u64)> {
     histogram.buckets.iter().filter(|(edge, _)| edge.is_finite())
 }

@@ -1,8 +1,15 @@
 //! The latency test: that of errors, with "slower than an edge" for an error, at some edges of the buckets.
 //!
-//! Edges are chosen once, from latencies of the stable version that are no evidence: what was measured before the test
-//! began, or where that is too little, its first intervals, which then do not count. They never change after, for
-//! an edge that is picked by the data it is tested with would find what is not there.
+//! Edges are chosen from latencies of the stable version that are no evidence: what was measured before the test
+//! began, or where that is too little, its first intervals, which then do not count. What is tested at an edge has no
+//! say in it, for an edge that is picked by the data it is tested with would find what is not there.
+//!
+//! What was before may be far from what is: a stable version that had just started, or another hour. At edges that
+//! nearly all requests stay below, or none, a version that is slower looks like any other and would pass. So before it
+//! passes, edges must be where the stable version has its quantiles during the test; else they are chosen anew, from
+//! what is known by then, and what comes after is tested at them. Evidence that it is slower goes on: that of the
+//! edges before times that of the new ones, for who may choose each bet by what was before cannot win by it (Ville 1939).
+//! Evidence for passing starts again, for each set of edges makes a claim of its own.
 //!
 //! The evidence of all edges is their plain average, which holds however they depend on each other (Vovk and Wang 2021).
 //! To pass, every edge must pass: a version that is too slow is so at one edge at least, and passes that edge with
@@ -29,6 +36,9 @@ const MAX_NAMED: usize = 3;
 pub(super) struct Slower {
     /// Rising. None until enough is known of the stable version to choose them.
     pub(super) edges: Vec<Edge>,
+    /// ln E of the edges before these.
+    #[serde(default)]
+    earlier: f64,
     /// Some nodes that lack an edge.
     pub(super) lacking: BTreeSet<Arc<str>>,
     /// Requests of the canary that are left out at an edge, for the lack of it.
@@ -49,10 +59,23 @@ impl Slower {
     /// Chooses the edges, if that is still to be done and enough is known. `slo` in milliseconds.
     pub(super) fn choose(&mut self, stable: &Histogram, quantiles: &[f64], slo: Option<f64>) {
         if self.edges.is_empty() {
-            let edges = edges::choose(stable, quantiles, slo).unwrap_or_default();
-            let edge = |(at, slo)| Edge { at, slo, evidence: Evidence::default() };
-            self.edges = edges.into_iter().map(edge).collect();
+            self.place(stable, quantiles, slo);
         }
+    }
+
+    /// Chooses the edges anew, if they are not where `stable` has its quantiles.
+    pub(super) fn refit(&mut self, stable: &Histogram, quantiles: &[f64], slo: Option<f64>) {
+        let edges: Vec<_> = self.edges.iter().map(|edge| edge.at).collect();
+        if !edges::fit(&edges, stable, quantiles) {
+            self.earlier = self.ln_worse();
+            self.place(stable, quantiles, slo);
+        }
+    }
+
+    fn place(&mut self, stable: &Histogram, quantiles: &[f64], slo: Option<f64>) {
+        let edges = edges::choose(stable, quantiles, slo).unwrap_or_default();
+        let edge = |(at, slo)| Edge { at, slo, evidence: Evidence::default() };
+        self.edges = edges.into_iter().map(edge).collect();
     }
 
     /// Takes one stratum.
@@ -82,10 +105,10 @@ impl Slower {
     /// ln E against "no slower than allowed at any edge".
     pub(super) fn ln_worse(&self) -> f64 {
         if self.edges.is_empty() {
-            return 0.0;
+            return self.earlier;
         }
         let all: Vec<_> = self.edges.iter().map(|edge| edge.evidence.ln_worse()).collect();
-        ln_mean(&all)
+        self.earlier + ln_mean(&all)
     }
 
     /// What must hold at `edge` for the canary to pass. By its own rate it passes when the share of slower requests is

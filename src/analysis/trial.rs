@@ -8,6 +8,8 @@
 //! `max_rate`. Each of the two is wrongly said with probability β at most; a version that is at both borders at once
 //! passes with 2 β at most. Failing wins over passing, and without evidence nothing passes.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::book::State;
@@ -68,7 +70,16 @@ impl Trial {
     /// Chooses edges, where it has none; `stable` is what is known of the stable version and is no evidence here.
     pub(super) fn choose(&mut self, stable: &Histogram) {
         if let (Sums::Latency(slower), Test::Latency { quantiles, slo, .. }) = (&mut self.sums, &self.test) {
-            slower.choose(stable, quantiles, slo.map(|slo| slo.as_secs_f64() * 1_000.0));
+            slower.choose(stable, quantiles, slo.map(in_millis));
+        }
+    }
+
+    /// Before it passes: compares anew where the stable version is during the test, if it has not been compared there.
+    pub(super) fn refit(&mut self, stable: &Histogram) {
+        if self.state() == State::Passed
+            && let (Sums::Latency(slower), Test::Latency { quantiles, slo, .. }) = (&mut self.sums, &self.test)
+        {
+            slower.refit(stable, quantiles, slo.map(in_millis));
         }
     }
 
@@ -161,6 +172,10 @@ impl Claim<'_> {
     pub(super) fn ln_under(&self) -> Option<f64> {
         self.ceiling.map(|ceiling| ln_under(self.evidence.alone, ceiling))
     }
+}
+
+fn in_millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1_000.0
 }
 
 fn latency(sample: &Sample) -> Option<&Histogram> {

@@ -167,11 +167,74 @@ fn edges_are_never_chosen_by_what_is_tested_at_them() {
     assert_eq!((book.ln_evidence("t"), book.verdict("t")), (Some(0.0), Some(State::Open)));
     take(&mut book, 10, &slow, &stable());
     assert!(words(&book).starts_with("canary 30 of 1,000 slower than 250 ms"), "{}", words(&book));
-    // They stay, however slow it becomes.
+    // They stay, however slow it becomes, as long as nothing would pass at them.
     for _ in 0..9 {
         take(&mut book, 20, &slow, &latencies(19_000, &[(25.0, 0), (100.0, 0), (250.0, 0), (500.0, 19_000)]));
     }
     assert!(words(&book).contains("slower than 250 ms"), "{}", words(&book));
+}
+
+/// Of 100 requests, as many as `times` 20 of them; a median of 20 ms.
+fn around_20_ms(times: u64) -> Sample {
+    let shares = [(10.0, 4), (20.0, 50), (25.0, 71), (30.0, 84), (40.0, 96), (50.0, 99), (100.0, 100)];
+    let beyond = [(250.0, 100), (500.0, 100), (1_000.0, 100)];
+    let buckets: Vec<_> = shares.into_iter().chain(beyond).map(|(edge, share)| (edge, share * times)).collect();
+    latencies(100 * times, &buckets)
+}
+
+/// Ten times as slow, as a version is that has just started.
+fn around_200_ms() -> Histogram {
+    let buckets = [
+        (10.0, 0),
+        (20.0, 0),
+        (25.0, 0),
+        (30.0, 0),
+        (40.0, 1),
+        (50.0, 3),
+        (100.0, 40),
+        (250.0, 710),
+        (500.0, 990),
+        (1_000.0, 1_000),
+    ];
+    Histogram { count: 1_000, buckets: buckets.to_vec() }
+}
+
+#[test]
+fn nothing_passes_at_edges_far_from_what_is() {
+    let mut book = latency_book(&[0.5, 0.9, 0.99], Some(Duration::from_millis(250)));
+    book.prime(&around_200_ms());
+    let slower = latencies(
+        100,
+        &[
+            (10.0, 1),
+            (20.0, 29),
+            (25.0, 50),
+            (30.0, 68),
+            (40.0, 88),
+            (50.0, 96),
+            (100.0, 100),
+            (250.0, 100),
+            (500.0, 100),
+            (1_000.0, 100),
+        ],
+    );
+    let judged = (0..60).find_map(|second| {
+        take(&mut book, second, &slower, &around_20_ms(10));
+        book.verdict("t").filter(|state| *state != State::Open)
+    });
+    assert_eq!(judged, Some(State::Failed), "{}", words(&book));
+    assert!(words(&book).contains("slower than 40 ms"), "{}", words(&book));
+}
+
+#[test]
+fn what_is_good_passes_wherever_the_edges_were_first() {
+    let mut book = latency_book(&[0.5, 0.9, 0.99], Some(Duration::from_millis(250)));
+    book.prime(&around_200_ms());
+    let judged = (0..60).find_map(|second| {
+        take(&mut book, second, &around_20_ms(1), &around_20_ms(10));
+        book.verdict("t").filter(|state| *state != State::Open)
+    });
+    assert_eq!(judged, Some(State::Passed), "{}", words(&book));
 }
 
 #[test]

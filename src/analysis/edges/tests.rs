@@ -91,3 +91,16 @@ fn edges_are_not_chosen_from_too_little() {
     let fast = histogram(1_000, &[(0.5, 1_000), (1.0, 1_000)]);
     assert_eq!(choose(&fast, &[0.5, 0.9], None), Some(vec![(0.5, false)]));
 }
+
+#[test]
+fn edges_fit_that_are_no_farther_away_than_a_bucket() {
+    let stable = histogram(1_000, &[(10.0, 0), (20.0, 500), (40.0, 900), (80.0, 990), (160.0, 1_000), (320.0, 1_000)]);
+    let quantiles = [0.5, 0.9];
+    assert!(fit(&[20.0, 40.0], &stable, &quantiles));
+    assert!(fit(&[40.0], &stable, &quantiles), "each has a neighbour");
+    assert!(fit(&[10.0, 80.0], &stable, &quantiles));
+    assert!(!fit(&[80.0, 160.0], &stable, &quantiles), "none at the median");
+    assert!(!fit(&[20.0], &stable, &[0.5, 0.99]), "none in the tail");
+    assert!(fit(&[15.0, 30.0], &stable, &quantiles), "of other buckets");
+    assert!(fit(&[320.0], &histogram(49, &[(10.0, 49), (320.0, 49)]), &quantiles), "too little is known");
+}
