@@ -166,7 +166,8 @@ pub(crate) async fn run(plan: &Plan, dir: &Path) -> Result<Outcome> {
         }
     };
     let mut outcome = judge(plan, end, &status, began, &fleet).await?;
-    if calm && (plan.trouble != Trouble::None || plan.case == Case::Dead) {
+    let in_the_middle = matches!(plan.trouble, Trouble::CutOff | Trouble::Restarted) || plan.case == Case::Dead;
+    if calm && in_the_middle {
         outcome.wrongs.push(format!("it ended before anything had gone wrong: {}", outcome.message));
     }
     if !outcome.wrongs.is_empty() {
