@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::book::State;
 use crate::spec::Source;
 use crate::telemetry::{Counts, Histogram};
 
@@ -12,7 +13,7 @@ use crate::telemetry::{Counts, Histogram};
 /// `TEMPLATE/METRIC`: its evidence outlives the run that looks at it.
 pub trait Evidence {
     /// How a test stands; `Open` where nothing is known of it.
-    fn standing(&self, key: &str) -> Standing;
+    fn state(&self, key: &str) -> State;
 
     /// ln of the evidence that the new version is worse; `None` where nothing is known of the test.
     fn ln_evidence(&self, key: &str) -> Option<f64>;
@@ -28,17 +29,6 @@ pub trait Evidence {
 
     /// Whether any proxy reports what it measures.
     fn is_reported(&self) -> bool;
-}
-
-/// How a test stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
-    /// There is evidence that the new version is worse.
-    Failed,
-    /// There is evidence that it is good enough.
-    Passed,
-    /// There is not enough evidence of either.
-    Open,
 }
 
 /// Requests in some time.
@@ -118,8 +108,8 @@ fn quantile(histogram: &Histogram, quantile: f64) -> Option<f64> {
 pub struct NoEvidence;
 
 impl Evidence for NoEvidence {
-    fn standing(&self, _key: &str) -> Standing {
-        Standing::Open
+    fn state(&self, _key: &str) -> State {
+        State::Open
     }
 
     fn ln_evidence(&self, _key: &str) -> Option<f64> {

@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::facts::{Evidence, Standing, Window};
+use super::book::State;
+use super::facts::{Evidence, Window};
 use super::value::{Measured, measured};
 use super::words;
 use crate::spec::{Judge, Metric, OnInconclusive, Provider, Source};
@@ -173,16 +174,16 @@ impl Watched {
     fn look(&mut self, now: Duration, evidence: &dyn Evidence) {
         let window = evidence.window();
         let since = window.since(self.mark.get_or_insert_with(|| window.clone()));
-        let standing = evidence.standing(&self.key);
-        let outcome = match standing {
-            Standing::Failed => Outcome::Failed,
+        let state = evidence.state(&self.key);
+        let outcome = match state {
+            State::Failed => Outcome::Failed,
             // What was known before the run began is what the run is to confirm.
-            Standing::Passed if self.deadline.is_some() && since.canary.requests > 0 => Outcome::Passed,
+            State::Passed if self.deadline.is_some() && since.canary.requests > 0 => Outcome::Passed,
             _ if self.deadline.is_none_or(|deadline| now < deadline) => return,
             _ if self.metric.must_have_data && since.canary.requests == 0 => Outcome::Failed,
             _ => Outcome::Inconclusive,
         };
-        let words = if standing == Standing::Failed || since.canary.requests > 0 {
+        let words = if state == State::Failed || since.canary.requests > 0 {
             words::test(evidence, &self.key, now)
         } else {
             "the new version had no requests that were reported".to_owned()

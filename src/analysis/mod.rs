@@ -33,7 +33,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::spec::{AnalysisTemplate, Judge, Provider, Test};
-pub use facts::{Evidence, NoEvidence, Standing, Window};
+pub use facts::{Evidence, NoEvidence, Window};
 use metric::{Outcome, Watched};
 pub use saved::Saved;
 

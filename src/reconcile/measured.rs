@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::analysis::{Book, Evidence, Names, Recent, Saved, Standing, State, Window, capacity, tests_of};
+use crate::analysis::{Book, Evidence, Names, Recent, Saved, State, Window, capacity, tests_of};
 use crate::rollout::{Limit, Machine, Room, SeenStatus};
 use crate::spec::{AnalysisTemplate, CapacityGate, Rollout, Step, Strategy, TOTAL_WEIGHT, Traffic};
 use crate::telemetry::{Bases, Interval, Live};
@@ -284,12 +284,8 @@ pub(super) struct Facts<'a> {
 }
 
 impl Evidence for Facts<'_> {
-    fn standing(&self, key: &str) -> Standing {
-        match self.book.verdict(key) {
-            Some(State::Failed) => Standing::Failed,
-            Some(State::Passed) => Standing::Passed,
-            Some(State::Open) | None => Standing::Open,
-        }
+    fn state(&self, key: &str) -> State {
+        self.book.verdict(key).unwrap_or(State::Open)
     }
 
     fn ln_evidence(&self, key: &str) -> Option<f64> {

@@ -7,18 +7,9 @@ use crate::telemetry::{Counts, Histogram};
 /// What the test says that proxies measured.
 #[derive(Debug, Clone, Default)]
 struct Told {
-    tests: BTreeMap<&'static str, (Standing2, f64)>,
+    tests: BTreeMap<&'static str, (State, f64)>,
     window: Window,
     reported: bool,
-}
-
-/// [`Standing`] with a default.
-#[derive(Debug, Clone, Copy, Default)]
-enum Standing2 {
-    #[default]
-    Open,
-    Passed,
-    Failed,
 }
 
 impl Told {
@@ -28,19 +19,15 @@ impl Told {
         self
     }
 
-    fn test(mut self, key: &'static str, standing: Standing2, ln_evidence: f64) -> Self {
-        self.tests.insert(key, (standing, ln_evidence));
+    fn test(mut self, key: &'static str, state: State, ln_evidence: f64) -> Self {
+        self.tests.insert(key, (state, ln_evidence));
         self
     }
 }
 
 impl Evidence for Told {
-    fn standing(&self, key: &str) -> Standing {
-        match self.tests.get(key) {
-            Some((Standing2::Failed, _)) => Standing::Failed,
-            Some((Standing2::Passed, _)) => Standing::Passed,
-            Some((Standing2::Open, _)) | None => Standing::Open,
-        }
+    fn state(&self, key: &str) -> State {
+        self.tests.get(key).map_or(State::Open, |(state, _)| *state)
     }
 
     fn ln_evidence(&self, key: &str) -> Option<f64> {
@@ -52,7 +39,7 @@ impl Evidence for Told {
     }
 
     fn forecast(&self, key: &str, _now: Duration) -> Option<String> {
-        matches!(self.standing(key), Standing::Open).then(|| "needs about 4,300 more canary requests".to_owned())
+        (self.state(key) == State::Open).then(|| "needs about 4,300 more canary requests".to_owned())
     }
 
     fn window(&self) -> Window {
@@ -99,7 +86,7 @@ fn values(metric: Metric, values: &[Value]) -> Run {
 
 #[test]
 fn a_test_passes_once_it_is_sure_and_the_run_has_seen_requests() {
-    let passed = Told::default().requests(100, 0).test("golden/errors", Standing2::Passed, -9.0);
+    let passed = Told::default().requests(100, 0).test("golden/errors", State::Passed, -9.0);
     let mut run = start(vec![test("errors")]);
     assert_eq!(run.next_deadline(), Some(START));
     assert_eq!(run.advance(START, &passed), []);
@@ -116,7 +103,7 @@ fn a_test_passes_once_it_is_sure_and_the_run_has_seen_requests() {
 fn a_test_fails_at_once() {
     let mut run = start(vec![test("errors"), ten("other")]);
     assert_eq!(run.advance(START, &Told::default()).len(), 1);
-    let bad = Told::default().requests(9, 9).test("golden/errors", Standing2::Failed, 5.0);
+    let bad = Told::default().requests(9, 9).test("golden/errors", State::Failed, 5.0);
     assert_eq!(run.advance(START + seconds(1), &bad), []);
     assert_eq!(run.verdict(), Some(failed("errors: figures of golden/errors")));
     assert_eq!(run.next_deadline(), None);
@@ -124,7 +111,7 @@ fn a_test_fails_at_once() {
 
 #[test]
 fn a_test_that_is_not_sure_in_time_is_inconclusive() {
-    let open = Told::default().requests(5, 0).test("golden/errors", Standing2::Open, 0.5);
+    let open = Told::default().requests(5, 0).test("golden/errors", State::Open, 0.5);
     let words = "figures of golden/errors; needs about 4,300 more canary requests";
     let none = "the new version had no requests that were reported";
     for (on_inconclusive, must_have_data, seen, verdict) in [
@@ -152,7 +139,7 @@ fn a_test_that_is_not_sure_in_time_is_inconclusive() {
 #[test]
 fn a_test_is_not_looked_at_before_its_delay() {
     let mut run = start(vec![Metric { initial_delay: seconds(30), ..test("errors") }]);
-    let bad = Told::default().requests(9, 9).test("golden/errors", Standing2::Failed, 5.0);
+    let bad = Told::default().requests(9, 9).test("golden/errors", State::Failed, 5.0);
     run.advance(START + seconds(29), &bad);
     assert_eq!((run.verdict(), run.next_deadline()), (None, Some(START + seconds(30))));
     assert_eq!(run.progress(START + seconds(29), &bad), "errors: begins in 1s");
@@ -162,13 +149,13 @@ fn a_test_is_not_looked_at_before_its_delay() {
 
 #[test]
 fn a_background_run_never_succeeds_and_never_ends_in_doubt() {
-    let passed = Told::default().requests(100, 0).test("golden/errors", Standing2::Passed, -9.0);
+    let passed = Told::default().requests(100, 0).test("golden/errors", State::Passed, -9.0);
     let mut run = background(vec![test("errors"), metric("once")]);
     assert_eq!(run.advance(START, &passed).len(), 1);
     run.take(START, 1, Ok(json(99.0)));
     run.advance(START + seconds(3_600), &passed.clone().requests(200, 0));
     assert_eq!((run.verdict(), run.next_deadline()), (None, None), "no deadline, and nothing to be measured again");
-    run.advance(START + seconds(3_700), &passed.test("golden/errors", Standing2::Failed, 5.0));
+    run.advance(START + seconds(3_700), &passed.test("golden/errors", State::Failed, 5.0));
     assert!(matches!(run.verdict(), Some(Verdict::Failed(_))));
     let mut run = background(vec![Metric { count: None, ..ten("m") }]);
     for round in 0..100 {
@@ -317,12 +304,12 @@ fn tests_that_are_not_critical_vote_by_their_weight() {
     // ln 100 = 4.605: (e^0 + 3 e^l) / 4 reaches 100 at l = ln 133 = 4.890
     for (x, y, fails) in [(0.0, 4.88, false), (0.0, 4.90, true), (5.97, 0.0, false), (6.0, 0.0, true)] {
         let told = Told::default().requests(9, 9);
-        let told = told.test("golden/x", Standing2::Open, x).test("golden/y", Standing2::Open, y);
+        let told = told.test("golden/x", State::Open, x).test("golden/y", State::Open, y);
         let mut run = run();
         run.advance(START, &told);
         assert_eq!(matches!(run.verdict(), Some(Verdict::Failed(_))), fails, "{x} {y} {:?}", run.verdict());
     }
-    let told = Told::default().test("golden/x", Standing2::Open, 9.0).test("golden/y", Standing2::Open, 9.0);
+    let told = Told::default().test("golden/x", State::Open, 9.0).test("golden/y", State::Open, 9.0);
     let mut all_critical = start(vec![test("x"), test("y")]);
     all_critical.advance(START, &told);
     assert_eq!(all_critical.verdict(), None, "each has its own limit then");
@@ -353,7 +340,7 @@ fn a_run_that_is_saved_goes_on() {
         let rate = built_in(Source::SuccessRate, Some(99.0), None);
         [template("golden", vec![Metric { count, ..ten("m") }, delayed, rate, test("x")])]
     };
-    let told = Told::default().requests(100, 0).test("golden/x", Standing2::Open, 0.0);
+    let told = Told::default().requests(100, 0).test("golden/x", State::Open, 0.0);
     let mut run = Run::new(START, &"shop".into(), Kind::Inline, &templates(Some(10)));
     assert_eq!(run.advance(START, &told).len(), 1);
     run.take(START + seconds(3), 0, Ok(json(99.0)));
