@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::evidence::ln_mean_weighted;
 use super::pace::Pace;
 use super::split::SampleRatio;
 use super::totals::Totals;
@@ -121,15 +120,6 @@ impl Book {
         self.trials.get(key).map(Trial::ln_worse)
     }
 
-    /// ln of the average of the evidence of several tests, each with its weight: evidence too, however they depend on
-    /// each other (Vovk and Wang, 2021). Weights that are not above 0 and unknown keys are left out; `None` if all are.
-    #[must_use]
-    pub fn average<'a>(&self, weights: impl IntoIterator<Item = (&'a str, f64)>) -> Option<f64> {
-        let weights = weights.into_iter().filter(|(_, weight)| weight.is_finite() && *weight > 0.0);
-        let known: Vec<_> = weights.filter_map(|(key, weight)| Some((self.ln_evidence(key)?, weight))).collect();
-        (!known.is_empty()).then(|| ln_mean_weighted(&known))
-    }
-
     /// The figures of a test, in counts: `canary 20 of 5,000 (0.40 %), stable 95 of 95,000 (0.10 %), ratio 4.0; evidence
     /// 17,424 : 1, limit 100 : 1`. Empty if there is none of this key.
     #[must_use]
@@ -160,12 +150,6 @@ impl Book {
     #[must_use]
     pub fn times(&self) -> Option<(Duration, Duration)> {
         self.pace.first().zip(self.pace.last())
-    }
-
-    /// Requests the new version got in a second, over the last minutes.
-    #[must_use]
-    pub fn rate(&self) -> Option<f64> {
-        self.pace.rate(self.totals.canary().counts.requests)
     }
 }
 

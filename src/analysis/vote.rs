@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::evidence::ln_mean_weighted;
 use super::facts::Evidence;
 use super::metric::Watched;
 use super::words;
@@ -13,11 +14,8 @@ use crate::spec::{Judge, Limits, Test};
 pub(super) fn of(now: Duration, metrics: &[Watched], evidence: &dyn Evidence) -> Option<String> {
     let voters: Vec<_> = metrics.iter().filter_map(|watched| Some((watched, voice(watched, now, evidence)?))).collect();
     let alpha = voters.iter().map(|(_, voice)| voice.alpha).min_by(f64::total_cmp)?;
-    let most = voters.iter().map(|(_, voice)| voice.ln_evidence).max_by(f64::total_cmp)?;
-    let weights: f64 = voters.iter().map(|(_, voice)| voice.weight).sum();
-    let sum: f64 = voters.iter().map(|(_, voice)| voice.weight * (voice.ln_evidence - most).exp()).sum();
-    let average = most + (sum / weights).ln();
-    let fails = average >= (1.0 / alpha).ln();
+    let weighted: Vec<_> = voters.iter().map(|(_, voice)| (voice.ln_evidence, voice.weight)).collect();
+    let fails = ln_mean_weighted(&weighted) >= (1.0 / alpha).ln();
     let words =
         || voters.iter().map(|(watched, _)| format!("{}: {}", watched.name, words::test(evidence, &watched.key, now)));
     fails.then(|| format!("together {}", words().collect::<Vec<_>>().join("; ")))

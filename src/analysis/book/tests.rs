@@ -129,20 +129,6 @@ fn a_test_with_other_parameters_starts_afresh_and_the_others_go_on() {
     assert_eq!(book.keys().collect::<Vec<_>>(), [&a]);
 }
 
-#[test]
-fn the_average_is_weighted() {
-    let mut book = Book::default();
-    book.adopt([("a".into(), Test::ErrorRatio(LIMITS))]);
-    take(&mut book, 0, &errors(5_000, 20), &errors(95_000, 95));
-    book.adopt([
-        ("a".into(), Test::ErrorRatio(LIMITS)),
-        ("b".into(), Test::ErrorRatio(Limits { beta: 0.1, ..LIMITS })),
-    ]);
-    let average = book.average([("a", 1.0), ("b", 3.0), ("c", 5.0), ("a", -1.0)]).expect("evidence").exp();
-    assert!((average - (17_423.78 + 3.0) / 4.0).abs() < 0.01, "{average}");
-    assert_eq!(book.average([("c", 1.0)]), None);
-}
-
 /// 19,000 requests of the stable version: half up to 25 ms, 1 % beyond 250 ms.
 fn stable() -> Sample {
     latencies(19_000, &[(25.0, 9_500), (100.0, 17_100), (250.0, 18_810), (500.0, 19_000)])
@@ -273,7 +259,7 @@ fn forecasts_say_how_many_more() {
     // ln E grows by 20 ln 1.05 - ln 2 = 0.2827 in 100 requests; 2.9957 is the limit.
     let told = forecast(&book, 60).expect("a forecast");
     assert_eq!(told, "needs about 360 more canary requests, 36 s at this rate");
-    assert_eq!(book.rate(), Some(10.0));
+    assert_eq!(book.pace.rate(book.totals().canary().counts.requests), Some(10.0));
     let silent = forecast(&book, 360).expect("a forecast");
     assert!(silent.ends_with(" more canary requests; none came for 5 min"), "{silent}");
     // What is forecast comes true.
