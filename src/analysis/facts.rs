@@ -102,33 +102,3 @@ fn quantile(histogram: &Histogram, quantile: f64) -> Option<f64> {
     }
     Some(f64::INFINITY)
 }
-
-/// Nothing is measured.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct NoEvidence;
-
-impl Evidence for NoEvidence {
-    fn state(&self, _key: &str) -> State {
-        State::Open
-    }
-
-    fn ln_evidence(&self, _key: &str) -> Option<f64> {
-        None
-    }
-
-    fn words(&self, _key: &str) -> String {
-        String::new()
-    }
-
-    fn forecast(&self, _key: &str, _now: Duration) -> Option<String> {
-        None
-    }
-
-    fn window(&self) -> Window {
-        Window::default()
-    }
-
-    fn is_reported(&self) -> bool {
-        false
-    }
-}

@@ -33,7 +33,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::spec::{AnalysisTemplate, Judge, Provider, Test};
-pub use facts::{Evidence, NoEvidence, Window};
+pub use facts::{Evidence, Window};
 use metric::{Outcome, Watched};
 pub use saved::Saved;
 
@@ -192,12 +192,6 @@ impl Run {
     #[must_use]
     pub fn is_background(&self) -> bool {
         self.kind == Kind::Background
-    }
-
-    /// Whether it judges anything that proxies measure.
-    #[must_use]
-    pub fn needs_telemetry(&self) -> bool {
-        self.metrics.iter().any(Watched::needs_telemetry)
     }
 
     /// Those that are not in `dryRun`.

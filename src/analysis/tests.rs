@@ -56,6 +56,35 @@ fn json(value: f64) -> Value {
     }
 }
 
+/// Nothing is measured.
+struct NoEvidence;
+
+impl Evidence for NoEvidence {
+    fn state(&self, _key: &str) -> State {
+        State::Open
+    }
+
+    fn ln_evidence(&self, _key: &str) -> Option<f64> {
+        None
+    }
+
+    fn words(&self, _key: &str) -> String {
+        String::new()
+    }
+
+    fn forecast(&self, _key: &str, _now: Duration) -> Option<String> {
+        None
+    }
+
+    fn window(&self) -> Window {
+        Window::default()
+    }
+
+    fn is_reported(&self) -> bool {
+        false
+    }
+}
+
 fn run_of(templates: &[Arc<AnalysisTemplate>]) -> Run {
     Run::new(START, &"shop".into(), Kind::Inline, templates)
 }
