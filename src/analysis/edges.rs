@@ -16,8 +16,8 @@ const TOO_FEW: f64 = 50.0;
 
 impl Histogram {
     /// The latency in milliseconds that a share `q` of the requests does not exceed; linear inside of a bucket, as
-    /// `histogram_quantile` of Prometheus has it, and the last edge where it is beyond. `None` for `q` outside of 0
-    /// to 1, and without requests or edges.
+    /// `histogram_quantile` of Prometheus has it. What is slower than the last edge may be as slow as it likes: beyond
+    /// it is infinite. `None` for `q` outside of 0 to 1, and without requests or edges.
     #[must_use]
     pub fn quantile(&self, q: f64) -> Option<f64> {
         if !(0.0..=1.0).contains(&q) || self.count == 0 {
@@ -36,7 +36,7 @@ impl Histogram {
             }
             below = (edge, count);
         }
-        finite(self).last().map(|(edge, _)| *edge)
+        finite(self).last().map(|_| f64::INFINITY)
     }
 }
 
@@ -108,8 +108,10 @@ pub(super) fn choose(stable: &Histogram, quantiles: &[f64], slo: Option<f64>) ->
         edges.min_by(|a, b| (a / wanted).ln().abs().total_cmp(&(b / wanted).ln().abs()))
     };
     let slo = slo.filter(|slo| *slo > 0.0).and_then(nearest);
-    // Where all is faster than any clock, the quantile is zero: the first edge is the nearest.
-    let wanted = quantiles.iter().filter_map(|q| stable.quantile(*q)).map(|value| value.max(f64::MIN_POSITIVE));
+    // Where all is faster than any clock, the quantile is zero: the first edge is the nearest. Of one beyond the last
+    // edge that is the nearest.
+    let wanted = quantiles.iter().filter_map(|q| stable.quantile(*q));
+    let wanted = wanted.map(|value| value.clamp(f64::MIN_POSITIVE, f64::MAX));
     let mut edges: Vec<_> = wanted.filter_map(nearest).chain(slo).collect();
     edges.sort_by(f64::total_cmp);
     edges.dedup_by(|a, b| a.total_cmp(b).is_eq());

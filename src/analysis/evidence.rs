@@ -55,10 +55,10 @@ impl Evidence {
     /// Takes one stratum. Without requests of either version it says nothing of their ratio.
     pub(super) fn take(&mut self, question: Question, canary: Option<Counts>, stable: Option<Counts>) {
         let Some(canary) = canary else { return };
-        add(&mut self.alone, canary);
+        self.alone.add(canary);
         let Some(stable) = stable.filter(|stable| stable.requests > 0 && canary.requests > 0) else { return };
-        add(&mut self.canary, canary);
-        add(&mut self.stable, stable);
+        self.canary.add(canary);
+        self.stable.add(stable);
         let Question { grid, allowed, increase } = question;
         let (mine, theirs) = (float(canary.requests), float(stable.requests));
         let share = mine / (mine + theirs);
@@ -131,12 +131,6 @@ pub(super) fn ln_mean_weighted(values: &[(f64, f64)]) -> f64 {
 fn outcomes(counts: Counts) -> (f64, f64) {
     let failed = counts.errors.min(counts.requests);
     (float(failed), float(counts.requests - failed))
-}
-
-/// `counts` and `more` together.
-pub(super) fn add(counts: &mut Counts, more: Counts) {
-    counts.requests = counts.requests.saturating_add(more.requests);
-    counts.errors = counts.errors.saturating_add(more.errors);
 }
 
 #[expect(clippy::cast_precision_loss, reason = "exact up to nine quadrillion requests")]

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::book::State;
+use super::edges;
+use super::evidence::float;
 use crate::spec::Source;
 use crate::telemetry::{Counts, Histogram};
 
@@ -46,22 +48,10 @@ impl Window {
     /// What has come since it was `earlier`.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
-        let less = |counts: Counts, part: Counts| Counts {
-            requests: counts.requests.saturating_sub(part.requests),
-            errors: counts.errors.saturating_sub(part.errors),
-        };
-        let below = |edge: f64| {
-            let bucket = earlier.latency.buckets.iter().rev().find(|(known, _)| *known <= edge);
-            bucket.map_or(0, |(_, count)| *count)
-        };
-        let buckets = self.latency.buckets.iter().map(|(edge, count)| (*edge, count.saturating_sub(below(*edge))));
         Self {
-            canary: less(self.canary, earlier.canary),
-            stable: less(self.stable, earlier.stable),
-            latency: Histogram {
-                count: self.latency.count.saturating_sub(earlier.latency.count),
-                buckets: buckets.collect(),
-            },
+            canary: self.canary.less(earlier.canary),
+            stable: self.stable.less(earlier.stable),
+            latency: edges::since(&self.latency, &earlier.latency),
         }
     }
 
@@ -70,7 +60,7 @@ impl Window {
         let value = match source {
             Source::Provider(_) => None,
             Source::SuccessRate => success_rate(self.canary),
-            Source::Latency { quantile } => self::quantile(&self.latency, *quantile),
+            Source::Latency { quantile } => self.latency.quantile(*quantile),
         };
         // JSON has no infinity: as Prometheus spells it.
         value.map_or(Value::Null, |value| if value.is_finite() { value.into() } else { "+Inf".into() })
@@ -78,27 +68,7 @@ impl Window {
 }
 
 /// In percent.
-#[expect(clippy::cast_precision_loss, reason = "a share of less than 2^53 requests")]
-fn success_rate(Counts { requests, errors }: Counts) -> Option<f64> {
-    (requests > 0).then(|| 100.0 * (requests.saturating_sub(errors)) as f64 / requests as f64)
-}
-
-/// In milliseconds: linear within a bucket, from 0 in the first, as Prometheus' `histogram_quantile` does it. What is
-/// slower than the last edge may be as slow as it likes, so a quantile beyond it is infinite.
-#[expect(clippy::cast_precision_loss, reason = "less than 2^53 requests")]
-fn quantile(histogram: &Histogram, quantile: f64) -> Option<f64> {
-    if histogram.count == 0 {
-        return None;
-    }
-    let rank = quantile * histogram.count as f64;
-    let (mut edge_before, mut count_before) = (0.0, 0_u64);
-    for (edge, count) in &histogram.buckets {
-        if *count as f64 >= rank {
-            let inside = count.saturating_sub(count_before);
-            let share = if inside == 0 { 1.0 } else { (rank - count_before as f64) / inside as f64 };
-            return Some(edge_before + (edge - edge_before) * share.clamp(0.0, 1.0));
-        }
-        (edge_before, count_before) = (*edge, *count);
-    }
-    Some(f64::INFINITY)
+fn success_rate(counts: Counts) -> Option<f64> {
+    let good = counts.requests.saturating_sub(counts.errors);
+    (counts.requests > 0).then(|| 100.0 * float(good) / float(counts.requests))
 }

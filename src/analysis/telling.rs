@@ -4,7 +4,7 @@ use super::book::{Names, State};
 use super::evidence::{COARSE, Evidence, Question, float, ln_mean};
 use super::figures::{grouped, millis, odds, percent, share, times};
 use super::latency::Slower;
-use super::totals::{Totals, less};
+use super::totals::Totals;
 use super::trial::{Claim, Sums, Trial};
 use crate::telemetry::Counts;
 
@@ -95,7 +95,7 @@ fn suspect(trial: &Trial, totals: &Totals, names: Names<'_>) -> Option<String> {
         ln_mean(&evidence.worse)
     };
     let found = canary.endpoints.iter().filter_map(|(endpoint, counts)| {
-        let rest = less(canary.counts, *counts);
+        let rest = canary.counts.less(*counts);
         let stands_out = worse(*counts, rest, 1.0) - of_all;
         let alone = rest.requests == 0 || rate(*counts) < MANY_TIMES * rate(rest) || stands_out < trial.ln_limit();
         let still = worse(rest, stable.counts, trial.limits().allowed_increase) >= trial.ln_limit();

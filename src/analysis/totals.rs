@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{edges, evidence};
+use super::edges;
 use crate::telemetry::{Counts, Histogram, Sample};
 
 /// Of each version; those that come later are counted together.
 const MAX_ENDPOINTS: usize = 64;
 
-/// Both versions since the revision began. It only grows, so a window is the difference of two.
+/// Both versions since the revision began. It only grows.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Totals {
     canary: Traffic,
@@ -44,12 +44,6 @@ impl Totals {
         &self.stable
     }
 
-    /// What has come since they were `earlier`.
-    #[must_use]
-    pub fn since(&self, earlier: &Self) -> Self {
-        Self { canary: self.canary.since(&earlier.canary), stable: self.stable.since(&earlier.stable) }
-    }
-
     pub(super) fn take(&mut self, canary: Option<&Sample>, stable: Option<&Sample>) {
         if let Some(sample) = canary {
             self.canary.take(sample);
@@ -63,7 +57,7 @@ impl Totals {
 impl Traffic {
     fn take(&mut self, sample: &Sample) {
         if let Some(counts) = sample.attempts {
-            evidence::add(&mut self.counts, counts);
+            self.counts.add(counts);
         }
         if let Some(latency) = &sample.latency {
             edges::add(&mut self.latency, latency);
@@ -75,29 +69,8 @@ impl Traffic {
                 None if room => self.endpoints.entry(Arc::clone(endpoint)).or_default(),
                 None => &mut self.others,
             };
-            evidence::add(known, *counts);
+            known.add(*counts);
         }
-    }
-
-    fn since(&self, earlier: &Self) -> Self {
-        let none = Counts::default();
-        let endpoints = self.endpoints.iter().map(|(endpoint, counts)| {
-            (Arc::clone(endpoint), less(*counts, *earlier.endpoints.get(endpoint).unwrap_or(&none)))
-        });
-        Self {
-            counts: less(self.counts, earlier.counts),
-            latency: edges::since(&self.latency, &earlier.latency),
-            endpoints: endpoints.filter(|(_, counts)| *counts != none).collect(),
-            others: less(self.others, earlier.others),
-        }
-    }
-}
-
-/// `counts` without `part`.
-pub(super) fn less(counts: Counts, part: Counts) -> Counts {
-    Counts {
-        requests: counts.requests.saturating_sub(part.requests),
-        errors: counts.errors.saturating_sub(part.errors),
     }
 }
 

@@ -342,6 +342,15 @@ impl Counts {
         self.requests = self.requests.saturating_add(other.requests);
         self.errors = self.errors.saturating_add(other.errors);
     }
+
+    /// Without those that are a `part` of them.
+    #[must_use]
+    pub fn less(self, part: Self) -> Self {
+        Self {
+            requests: self.requests.saturating_sub(part.requests),
+            errors: self.errors.saturating_sub(part.errors),
+        }
+    }
 }
 
 impl Sample {

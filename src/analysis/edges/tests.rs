@@ -18,7 +18,7 @@ fn quantiles_are_those_of_prometheus() {
     near(latencies.quantile(0.7), 55.0);
     near(latencies.quantile(0.9), 100.0);
     near(latencies.quantile(0.95), 600.0);
-    near(latencies.quantile(1.0), 1_000.0);
+    assert_eq!(latencies.quantile(1.0), Some(f64::INFINITY), "one was slower than the last edge");
     near(latencies.quantile(0.0), 0.0);
     assert_eq!(latencies.quantile(1.1), None);
     assert_eq!(latencies.quantile(f64::NAN), None);
@@ -90,6 +90,8 @@ fn edges_are_not_chosen_from_too_little() {
     assert_eq!(choose(&histogram(1_000, &[]), &[0.5], Some(10.0)), None);
     let fast = histogram(1_000, &[(0.5, 1_000), (1.0, 1_000)]);
     assert_eq!(choose(&fast, &[0.5, 0.9], None), Some(vec![(0.5, false)]));
+    let slow = histogram(1_000, &[(0.5, 100), (1.0, 200)]);
+    assert_eq!(choose(&slow, &[0.5, 0.9], None), Some(vec![(1.0, false)]), "beyond the last edge that is the nearest");
 }
 
 #[test]

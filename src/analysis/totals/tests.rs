@@ -7,20 +7,17 @@ fn sample(requests: u64, errors: u64, endpoint: &str) -> Sample {
 }
 
 #[test]
-fn a_window_is_the_difference_of_two() {
+fn what_comes_in_is_added_up_by_version() {
     let mut totals = Totals::default();
     totals.take(Some(&sample(10, 1, "a")), Some(&sample(100, 2, "b")));
-    let earlier = totals.clone();
-    assert_eq!(totals.since(&Totals::default()), earlier);
     totals.take(Some(&sample(20, 3, "a")), None);
     totals.take(Some(&sample(5, 0, "c")), None);
-    let window = totals.since(&earlier);
-    assert_eq!(window.canary().counts, Counts { requests: 25, errors: 3 });
-    assert_eq!(window.canary().latency, Histogram { count: 25, buckets: vec![(10.0, 22)] });
-    assert_eq!(window.canary().endpoints["a"], Counts { requests: 20, errors: 3 });
-    assert_eq!(window.canary().endpoints["c"], Counts { requests: 5, errors: 0 });
-    assert_eq!(window.stable().counts, Counts::default());
-    assert_eq!(window.stable().endpoints.len(), 0);
+    let (canary, stable) = (totals.canary(), totals.stable());
+    assert_eq!(canary.counts, Counts { requests: 35, errors: 4 });
+    assert_eq!(canary.latency, Histogram { count: 35, buckets: vec![(10.0, 31)] });
+    assert_eq!(canary.endpoints["a"], Counts { requests: 30, errors: 4 });
+    assert_eq!(canary.endpoints["c"], Counts { requests: 5, errors: 0 });
+    assert_eq!((stable.counts, stable.endpoints.len()), (Counts { requests: 100, errors: 2 }, 1));
 }
 
 #[test]
