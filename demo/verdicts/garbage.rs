@@ -140,7 +140,7 @@ fn metrics(id: &str, clusters: &[String], nth: u64) -> StreamMetricsMessage {
                 metric.counter = Some(Counter { value: Some(value), ..Counter::default() });
             }));
         }
-        for name in ["upstream_rq_active", "membership_healthy", "membership_total"] {
+        for name in ["upstream_rq_active", "membership_healthy"] {
             families.push(family(name, MetricType::Gauge, cluster, |metric| {
                 metric.gauge = Some(Gauge { value: Some(odd(nth + 1)) });
             }));

@@ -97,7 +97,7 @@ impl Reconciler {
     pub(super) fn advance_runs(&mut self, now: Duration, turn: &mut Turn) {
         let due = self.runs.iter().filter(|(_, run)| run.next_deadline().is_some_and(|due| due <= now));
         turn.runs.extend(due.map(|(decision, _)| Arc::clone(decision)));
-        let reporting = self.is_reported(now);
+        let reporting = self.meter.is_reported(now);
         while let Some(decision) = turn.runs.pop_first() {
             let member = self.asked.get(&decision).and_then(|name| self.members.get(name));
             let (Some(run), Some(member)) = (self.runs.get_mut(&decision), member) else { continue };
@@ -118,18 +118,13 @@ impl Reconciler {
     /// How far the analyses of a rollout are: those it waits for, and those beside its steps.
     pub(super) fn progress_of(&self, now: Duration, name: &str) -> (Vec<String>, Vec<String>) {
         let Some(member) = self.members.get(name) else { return Default::default() };
-        let facts = member.facts(now, self.epoch, self.is_reported(now));
+        let facts = member.facts(now, self.epoch, self.meter.is_reported(now));
         let runs: Vec<_> = member.asked.iter().filter_map(|decision| self.runs.get(decision)).collect();
         let of = |background: bool| {
             let some = runs.iter().filter(|run| run.is_background() == background);
             some.map(|run| run.progress(now, &facts)).collect()
         };
         (of(false), of(true))
-    }
-
-    /// Whether any proxy reports what it measures.
-    fn is_reported(&self, now: Duration) -> bool {
-        self.meter.reporting(now).next().is_some()
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::meter::Meter;
+use super::node::Node;
 
 /// A report is news for so long: three of 10 s, and what they may be late.
 const FRESH: Duration = Duration::from_secs(35);
@@ -24,23 +25,10 @@ pub struct Live {
     pub in_flight: u64,
     /// Endpoints that take requests, as most see it: the lower median. `None` if nobody says.
     pub healthy: Option<u64>,
-    /// As that proxy sees it that sees the fewest.
-    pub least_healthy: Option<u64>,
-    /// Endpoints, the lower median. `None` if nobody says.
-    pub endpoints: Option<u64>,
     /// Proxies that see no endpoint that takes requests.
     pub without: usize,
     /// Ten of them.
     pub some_without: Vec<Arc<str>>,
-}
-
-/// What one proxy reports.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Reporter {
-    /// Load reports.
-    pub load: bool,
-    /// The metrics service.
-    pub metrics: bool,
 }
 
 impl Meter {
@@ -48,13 +36,12 @@ impl Meter {
     #[must_use]
     pub fn live(&self, now: Duration, cluster: &str) -> Live {
         let mut live = Live::default();
-        let (mut healthy, mut endpoints) = (Vec::new(), Vec::new());
+        let mut healthy = Vec::new();
         for (name, node) in &self.nodes {
             let seen = node.clusters.get(cluster).filter(|seen| seen.at.is_some_and(|at| is_fresh(now, at)));
             let Some(gauges) = seen.map(|seen| &seen.gauges) else { continue };
             live.nodes += 1;
             live.in_flight = live.in_flight.saturating_add(u64::from(gauges.active).min(MOST_ACTIVE));
-            endpoints.extend(gauges.endpoints);
             healthy.extend(gauges.healthy);
             if gauges.healthy == Some(0) {
                 live.without += 1;
@@ -63,20 +50,16 @@ impl Meter {
                 }
             }
         }
-        live.least_healthy = healthy.iter().min().copied().map(u64::from);
         live.healthy = lower_median(healthy);
-        live.endpoints = lower_median(endpoints);
         live
     }
 
-    /// The proxies that reported in the last 35 s, in the order of their names.
-    pub fn reporting(&self, now: Duration) -> impl Iterator<Item = (&Arc<str>, Reporter)> {
-        let fresh = move |at: Option<Duration>| at.is_some_and(|at| is_fresh(now, at));
-        self.nodes.iter().filter_map(move |(name, node)| {
-            let metrics = fresh(node.flushed.as_ref().and_then(|flushed| flushed.at));
-            let reporter = Reporter { load: fresh(node.loaded), metrics };
-            (reporter.load || reporter.metrics).then_some((name, reporter))
-        })
+    /// Whether any proxy reported in the last 35 s.
+    #[must_use]
+    pub fn is_reported(&self, now: Duration) -> bool {
+        let fresh = |at: Option<Duration>| at.is_some_and(|at| is_fresh(now, at));
+        let flushed = |node: &Node| node.flushed.as_ref().and_then(|flushed| flushed.at);
+        self.nodes.values().any(|node| fresh(node.loaded) || fresh(flushed(node)))
     }
 }
 

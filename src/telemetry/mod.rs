@@ -20,7 +20,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use bases::{Base, Bases, NodeBases};
-pub use gauges::{Live, Reporter};
+pub use gauges::Live;
 pub use meter::Meter;
 
 /// Requests, and those of them that failed.
@@ -99,8 +99,6 @@ pub struct Metrics {
     pub active: Option<u64>,
     /// Endpoints that take requests.
     pub healthy: Option<u64>,
-    /// Endpoints.
-    pub endpoints: Option<u64>,
     /// Of the requests since the last flush.
     pub latency: Option<Histogram>,
 }

@@ -86,7 +86,6 @@ struct Counters {
 pub(super) struct Gauges {
     pub(super) active: u32,
     pub(super) healthy: Option<u32>,
-    pub(super) endpoints: Option<u32>,
 }
 
 /// What the value of a counter that was not seen before says.
@@ -259,7 +258,7 @@ impl Node {
 impl Cluster {
     /// Takes what the metrics service says; `from_counters` says whether its counters are where attempts come from.
     fn take_metrics(&mut self, now: Duration, metrics: Metrics, first: First, from_counters: bool) {
-        let Metrics { completed, failed, none_healthy, active, healthy, endpoints, latency } = metrics;
+        let Metrics { completed, failed, none_healthy, active, healthy, latency } = metrics;
         let requests = advance(&mut self.base.completed, completed, first);
         // Counters are not read at one time: an error whose request is not counted yet counts with it.
         let failures = advance(&mut self.base.failed, failed, first);
@@ -285,9 +284,7 @@ impl Cluster {
         // A cluster that never had an endpoint has no count of them, only requests that found none.
         let still_none = self.gauges.healthy == Some(0) && requests == unserved;
         let healthy = believed(healthy).or((unserved > 0 || still_none).then_some(0));
-        let (active, endpoints) = (believed(active), believed(endpoints));
-        self.gauges =
-            Gauges { active: small(active.unwrap_or(0)), healthy: healthy.map(small), endpoints: endpoints.map(small) };
+        self.gauges = Gauges { active: small(believed(active).unwrap_or(0)), healthy: healthy.map(small) };
         self.at = Some(now);
     }
 
@@ -346,10 +343,7 @@ impl Counts {
     /// Without those that are a `part` of them.
     #[must_use]
     pub fn less(self, part: Self) -> Self {
-        Self {
-            requests: self.requests.saturating_sub(part.requests),
-            errors: self.errors.saturating_sub(part.errors),
-        }
+        Self { requests: self.requests.saturating_sub(part.requests), errors: self.errors.saturating_sub(part.errors) }
     }
 }
 
@@ -404,7 +398,6 @@ mod tests {
                 none_healthy: Some(value),
                 active: Some(value),
                 healthy: Some(value),
-                endpoints: Some(value),
                 latency: Some(Histogram { count: value, buckets: vec![(1.0, value)] }),
             };
             for (at, value) in [(2, 0), (3, huge), (4, 0), (5, huge)] {
@@ -412,9 +405,9 @@ mod tests {
                 let flush = Flush { uptime: Some(second(at)), counted: Arc::new(counted.clone()), clusters };
                 assert_eq!(node.take_flush(second(at), flush, &counted), BTreeMap::new(), "{value}");
             }
-            let Gauges { active, healthy, endpoints } = &node.clusters[&name].gauges;
+            let Gauges { active, healthy } = &node.clusters[&name].gauges;
             // What it said of endpoints that could be is still the last.
-            assert_eq!((*active, *healthy, *endpoints), (0, Some(0), None));
+            assert_eq!((*active, *healthy), (0, Some(0)));
         }
     }
 }

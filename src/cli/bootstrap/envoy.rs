@@ -17,7 +17,7 @@ const INITIAL_FETCH_TIMEOUT: &str = "15s";
 /// needs `alt_stat_name` to be counted.
 const VERDICT_STATS: [&str; 2] = [
     r"cluster\.[^.]+\.(retry\.)?upstream_rq_(5xx|completed)",
-    r"cluster\.[^.]+\.(upstream_rq_(time|active)|upstream_cx_none_healthy|membership_(healthy|total))",
+    r"cluster\.[^.]+\.(upstream_rq_(time|active)|upstream_cx_none_healthy|membership_healthy)",
 ];
 
 /// What people ask Envoy's admin page when the control plane is in question. All of it goes to the metrics service too,

@@ -38,12 +38,8 @@ impl Rig {
     /// A flush of a node: requests in flight and healthy endpoints of each version.
     fn flush(&mut self, node: &str, green: (u64, u64), blue: (u64, u64)) {
         self.now += seconds(1);
-        let metrics = |(active, healthy)| Metrics {
-            active: Some(active),
-            healthy: Some(healthy),
-            endpoints: Some(healthy),
-            ..Metrics::default()
-        };
+        let metrics =
+            |(active, healthy)| Metrics { active: Some(active), healthy: Some(healthy), ..Metrics::default() };
         let clusters = [("checkout/green".into(), metrics(green)), ("checkout/blue".into(), metrics(blue))];
         let counted = Arc::clone(&self.reconciler.counted);
         let flush = Flush { uptime: Some(self.now), counted, clusters: clusters.into() };

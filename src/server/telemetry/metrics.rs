@@ -88,7 +88,6 @@ fn flush(counted: Arc<BTreeSet<Arc<str>>>, families: Vec<MetricFamily>) -> Flush
             b"cluster.upstream_cx_none_healthy" => |measured, metric| add(&mut measured.none_healthy, counter(metric)),
             b"cluster.upstream_rq_active" => |measured, metric| add(&mut measured.active, gauge(metric)),
             b"cluster.membership_healthy" => |measured, metric| add(&mut measured.healthy, gauge(metric)),
-            b"cluster.membership_total" => |measured, metric| add(&mut measured.endpoints, gauge(metric)),
             b"cluster.upstream_rq_time" => |measured, metric| measured.latency = histogram(metric),
             b"server.uptime" => {
                 flush.uptime = metric.first().and_then(gauge).map(Duration::from_secs);
