@@ -15,6 +15,8 @@
 
 use std::fmt;
 
+use super::evidence::float;
+use super::figures::whole;
 use crate::spec::{CapacityGate, TOTAL_WEIGHT};
 
 /// Slots that are reckoned with one by one.
@@ -42,14 +44,14 @@ pub fn waiting(slots: u64, load: f64) -> f64 {
 /// Mean wait of all requests, in mean service times; infinite where the load is all slots or more.
 #[must_use]
 pub fn mean_wait(slots: u64, load: f64) -> f64 {
-    let spare = precise(slots) - load;
+    let spare = float(slots) - load;
     if spare > 0.0 { waiting(slots, load) / spare } else { f64::INFINITY }
 }
 
 /// The probability, 0 to 1, that a request waits for longer than `time`, in mean service times, 0 or more.
 #[must_use]
 pub fn waiting_longer(slots: u64, load: f64, time: f64) -> f64 {
-    let spare = precise(slots) - load;
+    let spare = float(slots) - load;
     if spare > 0.0 { waiting(slots, load) * (-spare * time).exp() } else { 1.0 }
 }
 
@@ -66,7 +68,7 @@ pub fn slots_for(load: f64, limit: f64) -> u64 {
     let most = MAX_SLOTS as usize;
     let found = Recurrence::new(load).enumerate().take(most + 1).find(enough);
     let beyond = || servers(most) * load / load_waiting(MAX_SLOTS.into(), limit);
-    found.map_or_else(|| whole(beyond()), |(slots, _)| slots as u64)
+    found.map_or_else(|| whole(beyond().ceil()), |(slots, _)| slots as u64)
 }
 
 /// The largest load in erlangs that `slots` can carry with a probability of blocking of `limit` (above 0, below 1) or
@@ -74,13 +76,13 @@ pub fn slots_for(load: f64, limit: f64) -> u64 {
 #[must_use]
 pub fn load_blocking(slots: u64, limit: f64) -> f64 {
     // What is carried is never more than the slots: load * (1 - limit) <= slots.
-    largest(precise(slots) / (1.0 - limit), |load| blocking(slots, load) <= limit)
+    largest(float(slots) / (1.0 - limit), |load| blocking(slots, load) <= limit)
 }
 
 /// The largest load in erlangs that `slots` can carry with a probability of waiting of `limit` (above 0, below 1) or less.
 #[must_use]
 pub fn load_waiting(slots: u64, limit: f64) -> f64 {
-    largest(precise(slots), |load| waiting(slots, load) <= limit)
+    largest(float(slots), |load| waiting(slots, load) <= limit)
 }
 
 /// [`waiting`] for `step`, twice `step`, ... `count` times `step` slots, in one go. No more than [`MAX_SLOTS`] are
@@ -133,7 +135,7 @@ fn scaled(slots: u64, load: f64) -> (usize, f64) {
     let most = MAX_SLOTS as usize;
     match usize::try_from(slots) {
         Ok(slots) if slots <= most => (slots, load),
-        _ => (most, load * f64::from(MAX_SLOTS) / precise(slots)),
+        _ => (most, load * f64::from(MAX_SLOTS) / float(slots)),
     }
 }
 
@@ -147,20 +149,8 @@ fn largest(most: f64, holds: impl Fn(f64) -> bool) -> f64 {
     low
 }
 
-#[expect(clippy::cast_precision_loss, reason = "exact far beyond the slots that are reckoned with")]
 fn servers(slots: usize) -> f64 {
-    slots as f64
-}
-
-#[expect(clippy::cast_precision_loss, reason = "exact up to 2^53 slots")]
-fn precise(slots: u64) -> f64 {
-    slots as f64
-}
-
-/// Rounded up.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "never negative, and saturates")]
-fn whole(count: f64) -> u64 {
-    count.ceil() as u64
+    float(slots as u64)
 }
 
 /// Whether a version can carry a share of the load, and by what figures.
@@ -203,7 +193,7 @@ pub fn check(gate: &CapacityGate, in_flight: f64, share: f64, healthy: u64) -> R
         healthy,
         slots,
         wait_probability,
-        utilization: if slots == 0 { f64::INFINITY } else { load / precise(slots) },
+        utilization: if slots == 0 { f64::INFINITY } else { load / float(slots) },
         needed_slots,
         needed_endpoints: needed_slots.div_ceil(gate.concurrency_per_endpoint.max(1).into()).max(1),
         gate: *gate,
@@ -235,7 +225,7 @@ fn slots(gate: &CapacityGate, healthy: u64) -> u64 {
 }
 
 fn holds(gate: &CapacityGate, slots: u64, load: f64) -> bool {
-    slots > 0 && load / precise(slots) <= gate.max_utilization && waiting(slots, load) <= gate.max_wait_probability
+    slots > 0 && load / float(slots) <= gate.max_utilization && waiting(slots, load) <= gate.max_wait_probability
 }
 
 /// The fewest slots that hold.
@@ -244,9 +234,9 @@ fn needed(gate: &CapacityGate, load: f64) -> u64 {
         return u64::MAX;
     }
     // Dividing by the one or by the other may differ by a rounding.
-    let about = whole(load / gate.max_utilization);
+    let about = whole((load / gate.max_utilization).ceil());
     let near = about.saturating_sub(1).max(1)..=about.saturating_add(1);
-    let busy = near.into_iter().find(|slots| load / precise(*slots) <= gate.max_utilization).unwrap_or(about);
+    let busy = near.into_iter().find(|slots| load / float(*slots) <= gate.max_utilization).unwrap_or(about);
     slots_for(load, gate.max_wait_probability).max(busy)
 }
 

@@ -133,7 +133,7 @@ fn outcomes(counts: Counts) -> (f64, f64) {
     (float(failed), float(counts.requests - failed))
 }
 
-#[expect(clippy::cast_precision_loss, reason = "exact up to nine quadrillion requests")]
+#[expect(clippy::cast_precision_loss, reason = "exact up to nine quadrillion")]
 pub(super) fn float(count: u64) -> f64 {
     count as f64
 }

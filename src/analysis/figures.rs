@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 /// With commas: `95,000`.
-pub(super) fn grouped(count: u64) -> String {
+#[must_use]
+pub fn grouped(count: u64) -> String {
     let digits = count.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
@@ -85,8 +86,9 @@ pub(super) fn time(time: Duration) -> String {
 }
 
 /// Rounded.
+#[must_use]
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "never negative, and saturates")]
-fn whole(count: f64) -> u64 {
+pub fn whole(count: f64) -> u64 {
     count.round() as u64
 }
 

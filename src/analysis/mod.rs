@@ -11,7 +11,7 @@ mod counts;
 mod edges;
 mod evidence;
 mod facts;
-mod figures;
+pub mod figures;
 mod forecast;
 mod latency;
 mod metric;

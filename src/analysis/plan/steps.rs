@@ -9,6 +9,8 @@
 //! left to lose, which only shrinks, says when to stop looking: once it is less than the time of one more period, nothing
 //! beats going to the end.
 
+use crate::analysis::evidence::float;
+use crate::analysis::figures::whole;
 use crate::spec::TOTAL_WEIGHT;
 
 /// More states than this are not looked at.
@@ -152,11 +154,11 @@ impl Sweep {
 
         // From here on what is at stake is less than the time of one period.
         let horizon = (risk.at_stake(0.0) / (risk.period * (1.0 - risk.prior))).ln() / risk.hazard;
-        let states = (horizon.max(0.0) + precise(levels.len())) * precise(total * levels.len());
+        let states = (horizon.max(0.0) + float(levels.len() as u64)) * float((total * levels.len()) as u64);
         if states > MAX_STATES || states.is_nan() {
             return Err(Unplanned::TooSlow(states / MAX_STATES));
         }
-        let horizon = whole(horizon.max(0.0) * precise(total));
+        let horizon = usize::try_from(whole((horizon.max(0.0) * float(total as u64)).ceil())).unwrap_or(usize::MAX);
         // After the horizon every period rises, which takes less than all levels.
         let exposures = horizon + total * levels.len() + 1;
         let width = levels.len();
@@ -209,18 +211,7 @@ fn common_divisor(a: u32, b: u32) -> u32 {
 }
 
 fn share(part: usize, total: usize) -> f64 {
-    precise(part) / precise(total)
-}
-
-#[expect(clippy::cast_precision_loss, reason = "states are counted, and there are few")]
-fn precise(count: usize) -> f64 {
-    count as f64
-}
-
-/// Rounded up.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "never negative, and bounded")]
-fn whole(count: f64) -> usize {
-    count.ceil() as usize
+    float(part as u64) / float(total as u64)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::cli::output::{grouped, whole};
+use crate::analysis::figures::{grouped, whole};
 use crate::rollout::span;
 use crate::spec::TOTAL_WEIGHT;
 

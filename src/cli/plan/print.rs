@@ -8,9 +8,10 @@ use serde::Serialize;
 use super::Setting;
 use super::figure::{about, figure, percent};
 use super::room::{Rooms, Row};
+use crate::analysis::figures::{grouped, whole};
 use crate::analysis::plan::sample::Question;
 use crate::analysis::plan::steps::Stage;
-use crate::cli::output::{NONE, grouped, whole, write_table};
+use crate::cli::output::{NONE, write_table};
 use crate::rollout::span;
 
 /// Everything that is printed.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::admin::WeightReport;
-use crate::cli::output::{grouped, whole};
+use crate::analysis::figures::{grouped, whole};
 use crate::rollout::Phase;
 use crate::rollout::load::{Load, Tally};
 use crate::rollout::simulate::{Row, Simulation};
