@@ -29,8 +29,7 @@ impl Reconciler {
             match question {
                 Question::Hook { hook, call } => turn.after.push(Effect::Call(decision, hook, Box::new(call))),
                 Question::Analysis { templates, background } => {
-                    let kind = if background { Kind::Background } else { Kind::Inline };
-                    let templates = found(self.spec.as_deref(), &templates);
+                    let (kind, templates) = (kind(background), found(self.spec.as_deref(), &templates));
                     // One that an earlier process had begun goes on.
                     let run = match member.measured.runs.remove(&decision) {
                         Some(saved) => Run::resume(now, name, kind, &templates, &saved),
@@ -53,8 +52,7 @@ impl Reconciler {
             if let Some(run) = self.runs.get_mut(&decision)
                 && today != found(before, &templates)
             {
-                let kind = if background { Kind::Background } else { Kind::Inline };
-                *run = Run::resume(now, name, kind, &today, &run.save(now));
+                *run = Run::resume(now, name, kind(background), &today, &run.save(now));
                 turn.after.push(Effect::Withdraw(Arc::clone(&decision)));
                 turn.runs.insert(decision);
             }
@@ -126,6 +124,10 @@ impl Reconciler {
         };
         (of(false), of(true))
     }
+}
+
+fn kind(background: bool) -> Kind {
+    if background { Kind::Background } else { Kind::Inline }
 }
 
 /// Nobody wants to know `decision` any more.

@@ -6,7 +6,6 @@ use std::time::Duration;
 use super::measured::Measured;
 use super::member::{self, Member};
 use super::{Found, Reconciler, Turn, asking};
-use crate::rollout;
 use crate::spec::{Rollout, SpecSet};
 use crate::telemetry::Bases;
 
@@ -30,9 +29,7 @@ impl Reconciler {
                     turn.groups.extend(member.spec.group.clone());
                     recount |= !clusters(&member.spec).eq(clusters(rollout));
                     // Its first step comes with the edit: a version or a gate that is new is looked at before.
-                    let meter = &self.meter;
-                    let room = member.measured.room(now, rollout, &member.machine, |cluster| meter.live(now, cluster));
-                    let told = room.map(|room| member.machine.handle(self.epoch + now, rollout::Input::Room(room)));
+                    let told = member.tell_room(now, self.epoch, rollout, &self.meter);
                     let edited = member.edit(self.epoch + now, rollout);
                     told.into_iter().flatten().chain(edited).collect()
                 }

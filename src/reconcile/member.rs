@@ -121,6 +121,18 @@ impl Member {
         self.spec.capacity_gate.is_some() || !self.machine.is_at_rest()
     }
 
+    /// Tells its machine what the versions that `spec` has can carry, if that has changed.
+    pub(super) fn tell_room(
+        &mut self,
+        now: Duration,
+        epoch: Duration,
+        spec: &Rollout,
+        meter: &Meter,
+    ) -> Option<Vec<Entry>> {
+        let room = self.measured.room(now, spec, &self.machine, |cluster| meter.live(now, cluster))?;
+        Some(self.machine.handle(epoch + now, Input::Room(room)))
+    }
+
     /// What its runs are told.
     pub(super) fn facts(&self, now: Duration, epoch: Duration, reporting: bool) -> Facts<'_> {
         let names = Names { canary: self.machine.heading(), stable: self.machine.stable() };

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use super::member::Member;
 use super::{Reconciler, Turn, asking, measured};
-use crate::rollout;
 use crate::telemetry::{Interval, Report};
 
 /// What versions can carry is worked out so often at most, while reports come in.
@@ -73,11 +72,10 @@ impl Reconciler {
     /// Tells a machine what its versions can carry, if that has changed.
     pub(super) fn tell_room(&mut self, now: Duration, name: &Arc<str>, turn: &mut Turn) {
         let Some(member) = self.members.get_mut(name) else { return };
-        let meter = &self.meter;
-        let room = member.measured.room(now, &member.spec, &member.machine, |cluster| meter.live(now, cluster));
-        let Some(room) = room else { return };
-        let entries = member.machine.handle(self.epoch + now, rollout::Input::Room(room));
-        self.settle(now, name, entries, false, turn);
+        let spec = Arc::clone(&member.spec);
+        if let Some(entries) = member.tell_room(now, self.epoch, &spec, &self.meter) {
+            self.settle(now, name, entries, false, turn);
+        }
     }
 
     /// When that is to be done next, if anybody cares.
