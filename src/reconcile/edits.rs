@@ -27,6 +27,8 @@ impl Reconciler {
                 }
                 (Some(rollout), Some(member)) => {
                     turn.groups.extend(member.spec.group.clone());
+                    self.groups.leave(member.spec.group.as_ref(), &name);
+                    self.groups.join(rollout.group.as_ref(), &name);
                     recount |= !clusters(&member.spec).eq(clusters(rollout));
                     // Its first step comes with the edit: a version or a gate that is new is looked at before.
                     let told = member.tell_room(now, self.epoch, rollout, &self.meter);
@@ -43,6 +45,7 @@ impl Reconciler {
                     let (machine, entries) = member::begin(self.epoch + now, rollout, found);
                     let guessed = self.fresh && self.number == 0;
                     let member = Member { guessed, measured, ..Member::new(Arc::clone(rollout), machine, now) };
+                    self.groups.join(rollout.group.as_ref(), &name);
                     self.members.insert(Arc::clone(&name), member);
                     entries
                 }
@@ -77,6 +80,7 @@ impl Reconciler {
         self.moved.remove(&name);
         self.active.remove(&name);
         self.foreign.remove(&name);
+        self.groups.leave(member.spec.group.as_ref(), &name);
         turn.groups.extend(member.spec.group.clone());
         self.due.remove(&(member.due, Arc::clone(&name)));
         for decision in member.asked {

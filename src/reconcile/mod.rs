@@ -10,6 +10,7 @@ mod asking;
 mod defined;
 mod edits;
 mod evidence;
+mod groups;
 mod measured;
 mod member;
 mod message;
@@ -29,6 +30,7 @@ use crate::telemetry::{Meter, Report};
 use crate::translate::World;
 use crate::tree::Map;
 use defined::Defined;
+use groups::Groups;
 use member::Member;
 
 pub use message::{Message, Reply};
@@ -113,6 +115,8 @@ pub struct Reconciler {
     foreign: BTreeSet<Arc<str>>,
     /// Those of `members` that are not at rest.
     active: BTreeSet<Arc<str>>,
+    /// The groups of `members`.
+    groups: Groups,
     /// What is served of each of `members`.
     served: Map<Arc<str>, Served>,
     /// Those that ask for something else since.
@@ -270,27 +274,6 @@ impl Reconciler {
             let Some(member) = self.members.get_mut(&name) else { continue };
             let entries = member.stop(self.epoch + now);
             self.settle(now, &name, entries, true, turn);
-        }
-    }
-
-    /// Hands the members of the groups in which anything moved what their group says, until none moves any more.
-    fn judge_groups(&mut self, now: Duration, turn: &mut Turn) {
-        while let Some(group) = turn.groups.pop_first() {
-            let members = self.members.iter().filter(|(_, member)| member.spec.group.as_ref() == Some(&group));
-            let places: Vec<_> = members.map(|(name, member)| (Arc::clone(name), member.machine.place())).collect();
-            for (name, word) in rollout::group::judge(&group, &places) {
-                let Some(member) = self.members.get_mut(&name) else { continue };
-                let word = Some((member.machine.place(), word));
-                if member.told == word {
-                    continue;
-                }
-                member.told.clone_from(&word);
-                let Some((_, word)) = word else { continue };
-                // What it is to remember of the others writes no entry.
-                let joins = matches!(word, rollout::group::Word::Join(_));
-                let entries = member.machine.handle(self.epoch + now, word.into());
-                self.settle(now, &name, entries, joins, turn);
-            }
         }
     }
 
