@@ -79,6 +79,7 @@ impl Reconciler {
         self.served.remove(&name);
         self.moved.remove(&name);
         self.active.remove(&name);
+        self.watched.remove(&name);
         self.foreign.remove(&name);
         self.groups.leave(member.spec.group.as_ref(), &name);
         turn.groups.extend(member.spec.group.clone());

@@ -115,6 +115,8 @@ pub struct Reconciler {
     foreign: BTreeSet<Arc<str>>,
     /// Those of `members` that are not at rest.
     active: BTreeSet<Arc<str>>,
+    /// Those of `members` to which it matters what their versions can carry.
+    watched: BTreeSet<Arc<str>>,
     /// The groups of `members`.
     groups: Groups,
     /// What is served of each of `members`.
@@ -308,6 +310,11 @@ impl Reconciler {
             self.active.remove(name);
         } else {
             self.active.insert(Arc::clone(name));
+        }
+        if member.watches_room() {
+            self.watched.insert(Arc::clone(name));
+        } else {
+            self.watched.remove(name);
         }
         let asks = member.machine.asks();
         let rises = member.machine.rising().is_some();

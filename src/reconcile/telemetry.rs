@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::member::Member;
 use super::{Reconciler, Turn, asking, measured};
 use crate::telemetry::{Interval, Report};
 
@@ -21,7 +20,7 @@ impl Reconciler {
     /// Takes a report of a proxy.
     pub(super) fn take_report(&mut self, now: Duration, report: Report, turn: &mut Turn) {
         for name in self.owners_of(report.clusters()) {
-            if self.members.get(&name).is_some_and(Member::watches_room) {
+            if self.watched.contains(&name) {
                 self.carried.insert(name);
             }
         }
@@ -55,8 +54,7 @@ impl Reconciler {
             return;
         }
         if self.swept_at + LATE <= now {
-            let watched: Vec<_> = self.watched().collect();
-            self.carried.extend(watched);
+            self.carried.extend(self.watched.iter().cloned());
             self.swept_at = now;
         }
         self.carried_at = now;
@@ -83,13 +81,7 @@ impl Reconciler {
         if !self.carried.is_empty() {
             return Some(self.carried_at + SOON);
         }
-        self.watched().next().map(|_| self.swept_at + LATE)
-    }
-
-    /// Rollouts to which it matters what their versions can carry.
-    fn watched(&self) -> impl Iterator<Item = Arc<str>> {
-        let cares = |(_, member): &(&Arc<str>, &Member)| member.watches_room();
-        self.members.iter().filter(cares).map(|(name, _)| Arc::clone(name))
+        (!self.watched.is_empty()).then_some(self.swept_at + LATE)
     }
 
     /// Has a member's evidence follow its machine and its templates.

@@ -112,6 +112,9 @@ impl Rig {
                 Effect::Call(..) | Effect::Measure(..) | Effect::Withdraw(_) | Effect::History(..) => {}
             }
         }
+        let Reconciler { members, watched, .. } = &self.reconciler;
+        let watching = members.iter().filter(|(_, member)| member.watches_room());
+        assert!(watching.map(|(name, _)| name).eq(watched), "what is kept up is what a look at all finds");
         if let Some(publication) = self.reconciler.publish(!self.disk.full) {
             if self.is_killed() {
                 return false;
