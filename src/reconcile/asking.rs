@@ -144,6 +144,9 @@ pub(super) fn withdraw(
 
 /// Those of the templates that there are. The check across files lets none be missing.
 pub(super) fn found(spec: Option<&SpecSet>, names: &[Arc<str>]) -> Vec<Arc<AnalysisTemplate>> {
+    if names.is_empty() {
+        return Vec::new();
+    }
     let all = spec.into_iter().flat_map(|spec| spec.files.values()).flat_map(|file| &file.templates);
     let known: BTreeMap<_, _> = all.map(|template| (&template.name, template)).collect();
     names.iter().filter_map(|name| known.get(name).map(|template| Arc::clone(template))).collect()

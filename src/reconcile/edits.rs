@@ -1,5 +1,6 @@
 //! What an edit of the files changes: which rollouts there are, and what each is told of its document.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,15 +60,18 @@ impl Reconciler {
             self.meter.restore(now, counted);
         }
         // What is kept of them has how far counters were counted: not before that is known.
+        let mut edited = BTreeSet::new();
         for (name, entries) in moved {
             self.settle(now, &name, entries, false, turn);
-            self.follow(&name);
+            edited.insert(name);
         }
         // Templates may have changed in files that name no rollout.
         let judges = judges(before.as_deref(), spec);
-        for name in self.active.iter().filter(|_| judges).cloned().collect::<Vec<_>>() {
+        for name in if judges { self.active.clone() } else { edited } {
             self.follow(&name);
-            self.judge_anew(now, &name, before.as_deref(), turn);
+            if judges {
+                self.judge_anew(now, &name, before.as_deref(), turn);
+            }
         }
         self.edited = true;
     }

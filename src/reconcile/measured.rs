@@ -87,11 +87,9 @@ impl Measured {
         self.way != 0
     }
 
-    /// Opens a new book if another way has begun, and takes up the tests of `templates`.
+    /// Opens a new book if another way has begun, and takes up the tests of `templates`. To be called of a machine that
+    /// rises.
     pub(super) fn follow(&mut self, machine: &Machine, templates: &[Arc<AnalysisTemplate>]) {
-        if machine.rising().is_none() {
-            return;
-        }
         if self.way != machine.way() {
             self.way = machine.way();
             self.book = Book::default();

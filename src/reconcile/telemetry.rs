@@ -84,9 +84,10 @@ impl Reconciler {
         (!self.watched.is_empty()).then_some(self.swept_at + LATE)
     }
 
-    /// Has a member's evidence follow its machine and its templates.
+    /// Has a member's evidence follow its machine and its templates, while it rises.
     pub(super) fn follow(&mut self, name: &str) {
-        let Some(member) = self.members.get_mut(name) else { return };
+        let rising = self.members.get_mut(name).filter(|member| member.machine.rising().is_some());
+        let Some(member) = rising else { return };
         let templates = asking::found(self.spec.as_deref(), &measured::templates(&member.spec));
         member.measured.follow(&member.machine, &templates);
     }
