@@ -179,13 +179,23 @@ impl Run {
     /// How far it is, in words: `success-rate 3/10 measured, 0 failed`.
     #[must_use]
     pub fn progress(&self, now: Duration, evidence: &dyn Evidence) -> String {
-        let silent = self.silent <= now
-            && !evidence.is_reported()
-            && self.metrics.iter().any(|watched| watched.needs_telemetry() && watched.outcome().is_none());
+        self.progress_beside(&[], now, evidence)
+    }
+
+    /// The same without what `others` of the same rollout say: a test has the same evidence in all runs. Empty where
+    /// they say all of it.
+    #[must_use]
+    pub fn progress_beside(&self, others: &[&Self], now: Duration, evidence: &dyn Evidence) -> String {
+        let lacks = |watched: &Watched| watched.needs_telemetry() && watched.outcome().is_none();
+        let silent = |run: &Self| run.silent <= now && !evidence.is_reported() && run.metrics.iter().any(lacks);
+        let warns = silent(self) && !others.iter().any(|run| silent(run));
         let warning =
-            silent.then(|| format!("no proxy reports telemetry for {}: serin bootstrap switches it on", self.rollout));
-        let metrics = self.metrics.iter().map(|watched| words::progress(watched, now, evidence));
-        warning.into_iter().chain(metrics).collect::<Vec<_>>().join("; ")
+            warns.then(|| format!("no proxy reports telemetry for {}: serin bootstrap switches it on", self.rollout));
+        let tests = |run: &Self, key: &str| run.metrics.iter().any(|other| other.is_test() && *other.key == *key);
+        let said = |watched: &Watched| watched.is_test() && others.iter().any(|run| tests(run, &watched.key));
+        let metrics = self.metrics.iter().filter(|watched| !said(watched));
+        let words = metrics.map(|watched| words::progress(watched, now, evidence));
+        warning.into_iter().chain(words).collect::<Vec<_>>().join("; ")
     }
 
     /// Whether it watches a rollout, and nobody waits for it.

@@ -113,16 +113,15 @@ impl Reconciler {
         }
     }
 
-    /// How far the analyses of a rollout are: those it waits for, and those beside its steps.
+    /// How far the analyses of a rollout are: those it waits for, and what those beside its steps have to add.
     pub(super) fn progress_of(&self, now: Duration, name: &str) -> (Vec<String>, Vec<String>) {
         let Some(member) = self.members.get(name) else { return Default::default() };
         let facts = member.facts(now, self.epoch, self.meter.is_reported(now));
         let runs: Vec<_> = member.asked.iter().filter_map(|decision| self.runs.get(decision)).collect();
-        let of = |background: bool| {
-            let some = runs.iter().filter(|run| run.is_background() == background);
-            some.map(|run| run.progress(now, &facts)).collect()
-        };
-        (of(false), of(true))
+        let (beside, awaited): (Vec<_>, Vec<_>) = runs.into_iter().partition(|run| run.is_background());
+        let told = beside.into_iter().map(|run| run.progress_beside(&awaited, now, &facts));
+        let told = told.filter(|words| !words.is_empty()).collect();
+        (awaited.into_iter().map(|run| run.progress(now, &facts)).collect(), told)
     }
 }
 

@@ -66,7 +66,7 @@ pub struct Status {
     /// The split as proxies have seen it, as far as they report; filled in by who knows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seen: Option<SeenStatus>,
-    /// How far each analysis is that judges it, in words; filled in by who knows.
+    /// How far each analysis beside its steps is, in words, but for what the message says; filled in by who knows.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub analysis: Vec<String>,
 }

@@ -51,7 +51,7 @@ pub struct RolloutReport {
     /// The split as proxies report it, since the asked one last changed; nothing before the first reports.
     #[serde(default)]
     pub seen: Option<SeenReport>,
-    /// How far each analysis is that judges it, in words.
+    /// How far each analysis beside its steps is, in words, but for what the message says.
     #[serde(default)]
     pub analysis: Vec<String>,
 }

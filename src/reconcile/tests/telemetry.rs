@@ -106,6 +106,24 @@ fn what_passes_goes_on_and_says_by_what() {
 }
 
 #[test]
+fn what_is_judged_in_a_step_and_beside_it_is_told_once() {
+    let both = INLINE.replace("{pause: {}}]", "{pause: {}}], analysis: {templates: [{templateName: golden}]}");
+    let mut rig = Rig::new(&judged("blue", &both), 1);
+    rig.edit(&judged("green", &both));
+    rig.settle_all();
+    rig.report("n1", (200, 0), (1_800, 2));
+    let status = rig.status();
+    assert_eq!(status.message.matches("errors: green 0 of 200").count(), 1, "{}", status.message);
+    assert_eq!(status.analysis, [""; 0]);
+    rig.report("n1", (200, 0), (1_800, 2));
+    rig.settle_all();
+    let status = rig.status();
+    assert_eq!(status.phase, Phase::Paused, "{}", status.message);
+    let [beside] = status.analysis.as_slice() else { panic!("{:?}", status.analysis) };
+    assert!(beside.starts_with("errors: green 0 of 400"), "the step is over, what is beside goes on: {beside}");
+}
+
+#[test]
 fn the_split_is_seen_where_it_is_acknowledged() {
     let mut rig = Rig::new(&judged("blue", BESIDE), 2);
     rig.edit(&judged("green", BESIDE));
