@@ -12,10 +12,12 @@ use crate::spec::fields::{Fields, list, name};
 use crate::spec::yaml::Node;
 use crate::spec::{Reporter, suggest};
 
-const METRIC: [&str; 18] = [
-    "name",
+/// Keys of every metric.
+const OF_ALL: [&str; 5] = ["name", "initialDelay", "onInconclusive", "critical", "mustHaveData"];
+
+/// Keys of values. They say nothing of a test: it looks at each interval of telemetry until it is sure.
+const OF_VALUES: [&str; 10] = [
     "interval",
-    "initialDelay",
     "count",
     "failureLimit",
     "inconclusiveLimit",
@@ -25,27 +27,10 @@ const METRIC: [&str; 18] = [
     "successCondition",
     "failureCondition",
     "provider",
-    "test",
-    "deadline",
-    "onInconclusive",
-    "critical",
-    "mustHaveData",
-    "weight",
 ];
 
-/// Keys of a metric that say nothing of a test: it looks at each interval of telemetry until it is sure.
-const NOT_OF_TESTS: [&str; 10] = [
-    "interval",
-    "count",
-    "failureLimit",
-    "inconclusiveLimit",
-    "consecutiveErrorLimit",
-    "consecutiveSuccessLimit",
-    "thresholdRange",
-    "successCondition",
-    "failureCondition",
-    "provider",
-];
+/// Keys of tests.
+const OF_TESTS: [&str; 3] = ["test", "deadline", "weight"];
 
 /// Keys of `spec` that nothing acts on yet.
 const REFUSED: [(&str, &str); 1] = [("args", "without them queries would ask something else")];
@@ -111,7 +96,8 @@ fn dry_run(node: &Node, metrics: &mut [Metric], whole: bool, reporter: &mut Repo
 
 fn metric(node: &Node, reporter: &mut Reporter) -> Option<Metric> {
     let errors = reporter.errors();
-    let fields = Fields::read(node, "a metric", &METRIC, reporter)?;
+    let keys = [&OF_ALL[..], &OF_VALUES, &OF_TESTS].concat();
+    let fields = Fields::read(node, "a metric", &keys, reporter)?;
     let metric = required(&fields, "name", "the journal knows the metric by it", reporter);
     let metric = metric.and_then(|node| name(node, "name", reporter));
     let judge = judge(&fields, metric.unwrap_or_default(), reporter);
@@ -152,7 +138,7 @@ fn metric(node: &Node, reporter: &mut Reporter) -> Option<Metric> {
 /// A metric has a test, a provider, or a name that says what is measured.
 fn judge(fields: &Fields<'_>, name: &str, reporter: &mut Reporter) -> Option<Judge> {
     if let Some(node) = fields.get("test") {
-        for entry in NOT_OF_TESTS.iter().filter_map(|key| fields.entry(key)) {
+        for entry in OF_VALUES.iter().filter_map(|key| fields.entry(key)) {
             let help = Some("a test looks at every interval of telemetry until it is sure".to_owned());
             reporter.error(entry.position, format!("{} cannot stand beside test", entry.key), &*entry.key, help);
         }
