@@ -13,24 +13,22 @@ const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// Good from 99, once, no failure allowed, and four errors in a row.
+#[track_caller]
+pub(super) fn close(value: f64, expected: f64) {
+    assert!((value - expected).abs() <= 1e-9 * expected.abs(), "{value} is not {expected}");
+}
+
+/// `value` is `expected`, which is printed with so many digits behind the point.
+#[track_caller]
+pub(super) fn printed(value: f64, expected: &str) {
+    let digits = expected.split_once('.').map_or(0, |(_, digits)| digits.len());
+    let value = format!("{value:.digits$}");
+    assert_eq!(value.trim_start_matches('0'), expected.trim_start_matches('0'));
+}
+
+/// Good from 99, once.
 fn metric(name: &str) -> Metric {
-    Metric {
-        name: name.into(),
-        interval: None,
-        initial_delay: Duration::ZERO,
-        count: Some(1),
-        failure_limit: 0,
-        inconclusive_limit: 0,
-        consecutive_error_limit: 4,
-        consecutive_success_limit: None,
-        critical: false,
-        must_have_data: false,
-        weight: 1.0,
-        dry_run: false,
-        on_inconclusive: OnInconclusive::Pause,
-        judge: within(Some(99.0), None),
-    }
+    Metric::once(name, within(Some(99.0), None))
 }
 
 fn asked() -> Source {

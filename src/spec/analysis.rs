@@ -56,6 +56,29 @@ pub struct Metric {
     pub judge: Judge,
 }
 
+#[cfg(test)]
+impl Metric {
+    /// Once, and all else as where a file leaves it out.
+    pub(crate) fn once(name: &str, judge: Judge) -> Self {
+        Self {
+            name: name.into(),
+            interval: None,
+            initial_delay: Duration::ZERO,
+            count: Some(1),
+            failure_limit: 0,
+            inconclusive_limit: 0,
+            consecutive_error_limit: 4,
+            consecutive_success_limit: None,
+            critical: false,
+            must_have_data: false,
+            weight: 1.0,
+            dry_run: false,
+            on_inconclusive: OnInconclusive::Pause,
+            judge,
+        }
+    }
+}
+
 /// `onInconclusive`: what an inconclusive metric comes to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum OnInconclusive {

@@ -491,6 +491,16 @@ fn arbitrary(descriptor: &MessageDescriptor, choose: &mut impl FnMut(u32) -> u32
     message
 }
 
+/// Those that stand in `value`, not those within them.
+fn messages_in(value: &mut Value) -> Vec<&mut DynamicMessage> {
+    match value {
+        Value::Message(inner) => vec![inner],
+        Value::List(items) => items.iter_mut().filter_map(Value::as_message_mut).collect(),
+        Value::Map(entries) => entries.values_mut().filter_map(Value::as_message_mut).collect(),
+        _ => Vec::new(),
+    }
+}
+
 /// Undoes a split: what is left must be what its writer gave.
 fn unsplit(message: &mut DynamicMessage, names: &BTreeMap<String, &str>, undone: &mut usize) {
     if let Some(mut inner) = unpack(message) {
@@ -506,13 +516,7 @@ fn unsplit(message: &mut DynamicMessage, names: &BTreeMap<String, &str>, undone:
         *undone += 1;
     }
     for (_, value) in message.fields_mut() {
-        let inner: Vec<&mut DynamicMessage> = match value {
-            Value::Message(inner) => vec![inner],
-            Value::List(items) => items.iter_mut().filter_map(Value::as_message_mut).collect(),
-            Value::Map(entries) => entries.values_mut().filter_map(Value::as_message_mut).collect(),
-            _ => Vec::new(),
-        };
-        for message in inner {
+        for message in messages_in(value) {
             unsplit(message, names, undone);
         }
     }

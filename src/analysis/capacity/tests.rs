@@ -1,19 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-
-#[track_caller]
-fn close(value: f64, expected: f64) {
-    assert!((value - expected).abs() <= 1e-9 * expected.abs(), "{value} is not {expected}");
-}
-
-/// `value` is `expected`, which is printed with so many digits behind the point.
-#[track_caller]
-fn printed(value: f64, expected: &str) {
-    let digits = expected.split_once('.').map_or(0, |(_, digits)| digits.len());
-    let value = format!("{value:.digits$}");
-    assert_eq!(value.trim_start_matches('0'), expected.trim_start_matches('0'));
-}
+use crate::analysis::tests::{close, printed};
 
 fn gate() -> CapacityGate {
     CapacityGate { concurrency_per_endpoint: 8, max_wait_probability: 0.05, max_utilization: 0.85, peak_factor: 1.0 }

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::analysis::tests::close;
 
 /// Errors and requests of the canary, then of the stable version.
 type Stratum = (u64, u64, u64, u64);
@@ -26,10 +27,6 @@ fn ln_fail(strata: &[Stratum]) -> f64 {
     evidence(asked(1.0), strata).ln_worse()
 }
 
-fn near(value: f64, golden: f64) {
-    assert!((value - golden).abs() <= 1e-9 * golden.abs(), "{value} is not {golden}");
-}
-
 #[test]
 fn golden_1_and_2_one_stratum() {
     let strata = [(20, 95, 5_000, 95_000)];
@@ -44,31 +41,31 @@ fn golden_1_and_2_one_stratum() {
         -112.986_586_529_355_07,
     ];
     for (part, golden) in evidence(asked(1.0), &strata).worse.into_iter().zip(parts) {
-        near(part, golden);
+        close(part, golden);
     }
-    near(ln_fail(&strata), 9.765_591_477_084_08);
-    near(evidence(asked(1.5), &strata).ln_worse(), 4.741_222_031_683_463);
+    close(ln_fail(&strata), 9.765_591_477_084_08);
+    close(evidence(asked(1.5), &strata).ln_worse(), 4.741_222_031_683_463);
 }
 
 #[test]
 fn golden_3_to_5_few_errors() {
-    near(ln_fail(&[(6, 95, 5_000, 95_000)]), -1.147_174_304_618_758);
-    near(ln_fail(&[(3, 0, 100, 1_900)]), 6.776_487_438_527_47);
-    near(ln_fail(&[(2, 0, 50, 950)]), 4.158_998_047_669_151);
+    close(ln_fail(&[(6, 95, 5_000, 95_000)]), -1.147_174_304_618_758);
+    close(ln_fail(&[(3, 0, 100, 1_900)]), 6.776_487_438_527_47);
+    close(ln_fail(&[(2, 0, 50, 950)]), 4.158_998_047_669_151);
 }
 
 #[test]
 fn golden_6_and_7_strata_are_not_pooled() {
-    near(ln_fail(&[(5, 10, 1_000, 19_000), (9, 4, 5_000, 5_000)]), 4.201_415_373_032_437);
-    near(ln_fail(&[(14, 14, 6_000, 24_000)]), 4.805_479_542_032_207);
-    near(ln_fail(&[(1, 19, 1_000, 19_000), (50, 50, 5_000, 5_000)]), -2.518_105_713_120_975);
-    near(ln_fail(&[(51, 69, 6_000, 24_000)]), 13.696_335_966_694_134);
+    close(ln_fail(&[(5, 10, 1_000, 19_000), (9, 4, 5_000, 5_000)]), 4.201_415_373_032_437);
+    close(ln_fail(&[(14, 14, 6_000, 24_000)]), 4.805_479_542_032_207);
+    close(ln_fail(&[(1, 19, 1_000, 19_000), (50, 50, 5_000, 5_000)]), -2.518_105_713_120_975);
+    close(ln_fail(&[(51, 69, 6_000, 24_000)]), 13.696_335_966_694_134);
 }
 
 #[test]
 fn golden_8_and_9_passing() {
-    near(evidence(asked(1.0), &[(5, 95, 5_000, 95_000)]).better, 1.413_280_514_143_479);
-    near(evidence(asked(1.0), &[(0, 20, 5_000, 95_000)]).better, 0.975_803_283_388_641);
+    close(evidence(asked(1.0), &[(5, 95, 5_000, 95_000)]).better, 1.413_280_514_143_479);
+    close(evidence(asked(1.0), &[(0, 20, 5_000, 95_000)]).better, 0.975_803_283_388_641);
 }
 
 #[test]
@@ -78,9 +75,9 @@ fn golden_10_latency_edges_are_averaged() {
     let golden = [7.707_703_552_292_053, 8.230_095_247_930_954, 10.070_057_321_207_472];
     let parts = edges.map(|(mine, theirs)| evidence(question, &[(mine, theirs, 1_000, 19_000)]).ln_worse());
     for (part, golden) in parts.into_iter().zip(golden) {
-        near(part, golden);
+        close(part, golden);
     }
-    near(ln_mean(&parts), 9.197_003_019_401_144);
+    close(ln_mean(&parts), 9.197_003_019_401_144);
 }
 
 #[test]
@@ -158,16 +155,16 @@ fn the_mean_of_the_ratio_s_evidence_is_one_at_the_border() {
 
 #[test]
 fn the_ratio_is_that_of_the_strata() {
-    near(evidence(asked(1.0), &[(20, 95, 5_000, 95_000)]).ratio().expect("a ratio"), 4.0);
-    near(evidence(asked(1.0), &[(1, 19, 1_000, 19_000), (50, 50, 5_000, 5_000)]).ratio().expect("a ratio"), 1.0);
+    close(evidence(asked(1.0), &[(20, 95, 5_000, 95_000)]).ratio().expect("a ratio"), 4.0);
+    close(evidence(asked(1.0), &[(1, 19, 1_000, 19_000), (50, 50, 5_000, 5_000)]).ratio().expect("a ratio"), 1.0);
     assert_eq!(evidence(asked(1.0), &[(3, 0, 100, 1_900)]).ratio(), None);
 }
 
 #[test]
 fn averages_of_evidence() {
-    near(ln_mean(&[1.0, 1.0]), 1.0);
-    near(ln_mean(&[800.0, -800.0]), 800.0 - 2.0_f64.ln());
-    near(ln_mean_weighted(&[(2.0_f64.ln(), 3.0), (6.0_f64.ln(), 1.0)]), 3.0_f64.ln());
+    close(ln_mean(&[1.0, 1.0]), 1.0);
+    close(ln_mean(&[800.0, -800.0]), 800.0 - 2.0_f64.ln());
+    close(ln_mean_weighted(&[(2.0_f64.ln(), 3.0), (6.0_f64.ln(), 1.0)]), 3.0_f64.ln());
     assert!(ln_mean(&[f64::NEG_INFINITY; 2]) < f64::MIN);
     assert!(ln_mean_weighted(&[(f64::NEG_INFINITY, 1.0)]) < f64::MIN);
 }

@@ -148,11 +148,7 @@ impl Rolling {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[track_caller]
-    fn close(value: f64, expected: f64) {
-        assert!((value - expected).abs() <= 1e-9 * expected.abs(), "{value} is not {expected}");
-    }
+    use crate::analysis::tests::close;
 
     fn twelve(load: f64, waiting: f64) -> Rolling {
         Rolling { endpoints: 12, concurrency: 8, load, success: 0.95, period: 1.0, waiting, max_wait_probability: 0.3 }

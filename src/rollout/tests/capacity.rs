@@ -230,6 +230,16 @@ fn a_verdict_goes_back_no_further_than_a_command() {
     assert_eq!((stage.weight("blue"), stage.phase()), (7_000, Phase::Degraded));
 }
 
+/// Each has all traffic there, and is through once the fleet has it.
+#[track_caller]
+fn all_on_blue(stages: [Stage; 2]) {
+    for mut stage in stages {
+        assert_eq!(stage.weight("blue"), TOTAL_WEIGHT);
+        stage.converge();
+        assert_eq!((stage.phase(), stage.machine.stable()), (Phase::Healthy, &"blue".into()));
+    }
+}
+
 #[test]
 fn an_edit_back_goes_as_far_as_it_can_be_carried() {
     let mut stage = too_much_for_blue();
@@ -245,11 +255,7 @@ fn an_edit_back_goes_as_far_as_it_can_be_carried() {
     let mut forced = stage.fork();
     forced.order(Verb::AbortEmergency);
     stage.room(&[]);
-    for stage in [&mut stage, &mut forced] {
-        assert_eq!(stage.weight("blue"), TOTAL_WEIGHT);
-        stage.converge();
-        assert_eq!((stage.phase(), stage.machine.stable()), (Phase::Healthy, &"blue".into()));
-    }
+    all_on_blue([stage, forced]);
 }
 
 #[test]
@@ -291,11 +297,7 @@ fn a_way_back_to_an_older_version_goes_as_far_as_it_can_be_carried() {
     aborted.order(Verb::Abort);
     assert_eq!(aborted.weight("green"), TOTAL_WEIGHT);
     stage.room(&[]);
-    for stage in [&mut stage, &mut forced] {
-        assert_eq!(stage.weight("blue"), TOTAL_WEIGHT);
-        stage.converge();
-        assert_eq!((stage.phase(), stage.machine.stable()), (Phase::Healthy, &"blue".into()));
-    }
+    all_on_blue([stage, forced]);
 }
 
 #[test]

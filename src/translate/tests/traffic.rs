@@ -267,13 +267,7 @@ fn undo_all(message: &mut DynamicMessage, done: &Replacement, count: &mut usize)
                 *items = vec![own];
             }
         }
-        let inner: Vec<&mut DynamicMessage> = match value {
-            Value::Message(inner) => vec![inner],
-            Value::List(items) => items.iter_mut().filter_map(Value::as_message_mut).collect(),
-            Value::Map(entries) => entries.values_mut().filter_map(Value::as_message_mut).collect(),
-            _ => Vec::new(),
-        };
-        for message in inner {
+        for message in messages_in(value) {
             undo_all(message, done, count);
         }
     }

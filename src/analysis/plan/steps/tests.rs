@@ -1,18 +1,8 @@
 use super::*;
 use crate::analysis::plan::sample::Question;
+use crate::analysis::tests::{close, printed};
 
 const LEVELS: [u32; 6] = [100, 200, 500, 1_000, 2_000, 5_000];
-
-#[track_caller]
-fn close(value: f64, expected: f64) {
-    assert!((value - expected).abs() <= 1e-9 * expected.abs(), "{value} is not {expected}");
-}
-
-#[track_caller]
-fn printed(value: f64, expected: &str) {
-    let digits = expected.split_once('.').map_or(0, |(_, digits)| digits.len());
-    assert_eq!(format!("{value:.digits$}"), expected);
-}
 
 /// So many parts of the whole, one period each.
 fn stages(path: &[u32], total: u32) -> Vec<Stage> {

@@ -40,22 +40,7 @@ fn refused(text: &str, expected: &str) {
 fn plain(name: &str, question: Question, timeout: u64, good: Good) -> Metric {
     let timeout = Duration::from_secs(timeout);
     let provider = Provider { question, headers: Vec::new(), timeout, insecure: false };
-    Metric {
-        name: name.into(),
-        interval: None,
-        initial_delay: Duration::ZERO,
-        count: Some(1),
-        failure_limit: 0,
-        inconclusive_limit: 0,
-        consecutive_error_limit: 4,
-        consecutive_success_limit: None,
-        critical: false,
-        must_have_data: false,
-        weight: 1.0,
-        dry_run: false,
-        on_inconclusive: OnInconclusive::Pause,
-        judge: Judge::Value { source: Source::Provider(Arc::new(provider)), good },
-    }
+    Metric::once(name, Judge::Value { source: Source::Provider(Arc::new(provider)), good })
 }
 
 fn within(min: Option<f64>, max: Option<f64>) -> Good {
