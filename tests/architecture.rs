@@ -96,6 +96,8 @@ const IMPURE: &[&str] = &[
     "hyper_util",
     "hyper_rustls",
     "rustls_native_certs",
+    "prometheus_client",
+    "procfs",
     "rand",
     "chrono::Local",
     "chrono::Utc",

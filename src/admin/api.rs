@@ -178,6 +178,15 @@ pub struct Report {
     pub mistakes: Vec<Mistake>,
 }
 
+impl Report {
+    /// Whether something is in force and no file has a mistake.
+    #[must_use]
+    pub fn is_in_order(&self) -> bool {
+        let faultless = self.mistakes.iter().all(|mistake| mistake.severity != "error");
+        self.loaded.is_some() && self.waiting.is_none() && self.unreadable.is_none() && faultless
+    }
+}
+
 /// One mistake in a file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Mistake {

@@ -1,10 +1,12 @@
-//! The HTTP door: health, and what this server knows, as JSON.
+//! The HTTP door: health, and what this server knows, as JSON and as metrics.
 //!
 //! It shows and passes on; it decides nothing. What it shows is handed in as [`Sources`]: a question to the fleet,
 //! values to look at, a bell to ring. It speaks plain HTTP on loopback, and [`guard`] keeps web pages out.
 
 mod api;
 mod guard;
+mod metrics;
+mod process;
 mod rollouts;
 #[cfg(test)]
 mod tests;
@@ -19,6 +21,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router, middleware};
+use prometheus_client::registry::Registry;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
@@ -51,6 +54,8 @@ pub struct Sources {
     pub report: watch::Receiver<Arc<Report>>,
     /// Rung to have all files read again.
     pub reload: Arc<Notify>,
+    /// What others count and time, for `/metrics`.
+    pub registry: Arc<Registry>,
     /// Monotonic time since `started`.
     pub now: Arc<dyn Fn() -> Duration + Send + Sync>,
     /// Wall-clock time when the process started, to which durations are added.
@@ -88,6 +93,7 @@ fn router(sources: Sources, loopback: bool) -> Router {
     Router::new()
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
+        .route("/metrics", get(metrics::page))
         .route("/reload", post(reload))
         .route("/api/v1/fleet", get(fleet_view))
         .route("/api/v1/snapshot", get(snapshot))

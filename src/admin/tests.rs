@@ -36,6 +36,7 @@ fn server() -> Server {
         snapshot: Arc::new(move |node| has_loaded.load(Ordering::Relaxed).then(|| snapshot_of(&node))),
         report: reports,
         reload: Arc::default(),
+        registry: Arc::default(),
         now: Arc::new(|| Duration::from_secs(10)),
         started: SystemTime::UNIX_EPOCH + START,
     };

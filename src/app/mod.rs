@@ -17,6 +17,7 @@ mod clock;
 mod keep;
 mod load;
 mod memory;
+mod metrics;
 mod news;
 mod signals;
 mod steer;
@@ -32,6 +33,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::spawn_blocking;
@@ -48,6 +50,7 @@ use crate::store::StateDir;
 use crate::telemetry;
 use crate::xds::{Assign, Node, ResourceType};
 use load::{Loaded, Loader};
+use metrics::Metrics;
 use steer::{Inputs, Steer};
 use tasks::Tasks;
 
@@ -119,6 +122,7 @@ pub struct Bound {
     measured: mpsc::Receiver<telemetry::Report>,
     counted: watch::Sender<Arc<BTreeSet<Arc<str>>>>,
     reload: Arc<Notify>,
+    registry: Registry,
     clock: Clock,
 }
 
@@ -147,6 +151,7 @@ impl App {
         let (questions, fleet) = mpsc::channel(FLEET_QUEUE);
         let (reports, measured) = mpsc::channel(REPORTS);
         let (counted, to_count) = watch::channel(Arc::default());
+        let mut registry = Registry::default();
         let now = move || clock.now();
         let xds = server::bind(server::Config {
             listen: xds,
@@ -159,6 +164,7 @@ impl App {
             counted: to_count,
             load_report_interval: settings.load_report_interval,
             bootstrap_clusters: Arc::new(bootstrap_clusters.clone()),
+            metrics: server::Metrics::new(&mut registry),
             clock: Arc::new(now),
         })
         .await?;
@@ -181,6 +187,7 @@ impl App {
             measured,
             counted,
             reload: Arc::default(),
+            registry,
             clock,
         })
     }
@@ -222,6 +229,7 @@ impl Bound {
             measured,
             counted,
             reload,
+            mut registry,
             clock,
             admin_addr: _,
         } = self;
@@ -232,6 +240,7 @@ impl Bound {
         let (aim, aims) = watch::channel(None);
         let (standings, standing) = watch::channel(Arc::new(Standing::default()));
         let worlds = world.subscribe();
+        let metrics = Metrics::new(&mut registry);
         let sources = admin::Sources {
             fleet: questions,
             rollouts: commands,
@@ -242,6 +251,7 @@ impl Bound {
             snapshot: Arc::new(move |node| worlds.borrow().as_deref().map(|world| snapshot(world, node))),
             report,
             reload: Arc::clone(&reload),
+            registry: Arc::new(registry),
             now: Arc::new(move || clock.now()),
             started: clock.started(),
         };
@@ -251,14 +261,15 @@ impl Bound {
         let past = [loader.restored(&state.load_before_last_good()?), loader.spec()];
         let reconciler = Reconciler::after(clock.epoch(), &past, found);
         let asking = asking::Asking::new(Client::new()?, clock);
-        let steer = Steer { reconciler, memory, counted, world, aim, clock, asking, retry: None };
+        let steer =
+            Steer { reconciler, memory, counted, world, aim, clock, asking, metrics: metrics.clone(), retry: None };
         let inputs = Inputs { specs: loaded, standings: standing, messages, measured };
 
         let (mut doors, mut rooms) = (Tasks::new(), Tasks::new());
         doors.spawn("xds", xds.serve(doors.stopped()));
         rooms.spawn("admin", admin::serve(admin, sources, rooms.stopped()));
         rooms.spawn("source", endless(source.run(readings, reload, rooms.stopped())));
-        rooms.spawn("load", load(loader, state, read, specs, reports, clock));
+        rooms.spawn("load", load(loader, state, read, specs, reports, metrics, clock));
         rooms.spawn("reconcile", endless(steer.run(inputs)));
         rooms.spawn("fleet", endless(keeper.run(fleet, aims, standings)));
 
@@ -294,10 +305,12 @@ async fn load(
     mut readings: watch::Receiver<Option<source::Outcome>>,
     specs: watch::Sender<Option<Arc<SpecSet>>>,
     reports: watch::Sender<Arc<Report>>,
+    metrics: Metrics,
     clock: Clock,
 ) -> Result<(), tokio::task::JoinError> {
     while readings.changed().await.is_ok() {
         let Some(reading) = readings.borrow_and_update().clone() else { continue };
+        let began = clock.now();
         let outcome;
         (loader, state, outcome) = spawn_blocking(move || {
             let outcome = match reading {
@@ -316,6 +329,8 @@ async fn load(
         if spec.is_some() {
             specs.send_replace(spec);
         }
+        let now = clock.now();
+        metrics.reloaded(&report, clock.epoch() + now, now.saturating_sub(began));
         reports.send_replace(Arc::new(report));
     }
     Ok(())

@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, watch};
 use super::asking::Asking;
 use super::keep::Aim;
 use super::memory::Memory;
+use super::metrics::Metrics;
 use super::{Clock, World};
 use crate::fleet::Standing;
 use crate::reconcile::{Effect, Input, Message, Publication, Reconciler};
@@ -35,6 +36,7 @@ pub(super) struct Steer {
     pub(super) aim: watch::Sender<Aim>,
     pub(super) clock: Clock,
     pub(super) asking: Asking,
+    pub(super) metrics: Metrics,
     /// When to try to write again.
     pub(super) retry: Option<Duration>,
 }
@@ -62,7 +64,9 @@ impl Steer {
                 answer = self.asking.next() => answer,
                 () = tokio::time::sleep(pause.unwrap_or_default()), if pause.is_some() => Input::Tick,
             };
-            let effects = self.reconciler.handle(self.clock.now(), input);
+            let began = self.clock.now();
+            let effects = self.reconciler.handle(began, input);
+            self.metrics.engine.observe(self.since(began).as_secs_f64());
             self.carry_out(effects).await;
         }
     }
@@ -78,10 +82,14 @@ impl Steer {
         }
         let again = self.retry.is_some_and(|at| at <= self.clock.now());
         if again || !entries.is_empty() || !records.is_empty() {
+            let began = self.clock.now();
             let written = self.memory.write(entries, records).await;
+            self.metrics.wrote(written, self.since(began));
             self.retry = (!written).then(|| self.clock.now() + RETRY);
         }
+        let began = self.clock.now();
         if let Some(publication) = self.reconciler.publish(self.retry.is_none()) {
+            self.metrics.translate.observe(self.since(began).as_secs_f64());
             self.publish(publication);
         }
         for effect in rest {
@@ -94,6 +102,10 @@ impl Steer {
                 Effect::Journal(_) | Effect::Save(_) => {}
             }
         }
+    }
+
+    fn since(&self, began: Duration) -> Duration {
+        self.clock.now().saturating_sub(began)
     }
 
     fn publish(&self, Publication { number, world, counted }: Publication) {

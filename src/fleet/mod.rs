@@ -13,7 +13,7 @@ mod standing;
 mod view;
 
 pub use standing::{Away, GroupStanding, Rejected, Standing};
-pub use view::{FleetView, NodeView, Status, TypeView};
+pub use view::{FleetGauges, FleetView, GroupGauges, NodeView, Status, TypeView};
 
 /// Identifies one stream within this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -58,6 +58,8 @@ pub enum Message {
     Event(StreamId, StreamEvent),
     /// Asks for [`Fleet::view`].
     View(Reply<FleetView>),
+    /// Asks for [`Fleet::gauges`].
+    Gauges(Reply<FleetGauges>),
     /// Asks for [`Fleet::rejections`] of a node.
     Rejections(String, Reply<Vec<Rejection>>),
 }
@@ -79,6 +81,8 @@ struct TypeState {
     error: Option<String>,
     resources: Vec<String>,
     settled: Option<Version>,
+    /// The nonce of the newest response, and since when one has waited for its answer; `None` when all are answered.
+    unanswered: Option<(u64, Duration)>,
 }
 
 /// One stream, or what is left of it.
@@ -142,6 +146,7 @@ impl Fleet {
         match message {
             Message::Event(stream, event) => self.handle(now, stream, event),
             Message::View(reply) => reply(self.view()),
+            Message::Gauges(reply) => reply(self.gauges()),
             Message::Rejections(node, reply) => reply(self.rejections(&node)),
         }
     }
@@ -269,12 +274,19 @@ impl Fleet {
         let rejected = node.rejections.iter().rev().find(|rejection| rejection.ty == ty);
         let state = slot.get_or_insert_with(|| TypeState::asked(now, rejected));
         match event {
-            Event::Sent { .. } if state.status == Status::NotSent => state.turn(Status::Stale, now),
-            Event::Subscribed { .. } | Event::Sent { .. } => {}
+            Event::Subscribed { .. } => {}
+            Event::Sent { nonce, .. } => {
+                state.unanswered = Some((nonce, state.unanswered.map_or(now, |(_, since)| since)));
+                if state.status == Status::NotSent {
+                    state.turn(Status::Stale, now);
+                }
+            }
             Event::Acked { nonce, version, .. } => {
+                state.answered(nonce);
                 (state.nonce, state.version) = (Some(nonce), Some(version));
             }
-            Event::Nacked { rejection, .. } => {
+            Event::Nacked { nonce, rejection, .. } => {
+                state.answered(nonce);
                 state.accuse(&rejection);
                 (state.settled, state.since) = (None, now);
                 state.status = Status::Nack;
@@ -332,6 +344,7 @@ impl TypeState {
             error: None,
             resources: Vec::new(),
             settled: None,
+            unanswered: None,
         };
         if let Some(rejection) = rejected {
             state.accuse(rejection);
@@ -344,6 +357,11 @@ impl TypeState {
         if self.status != status {
             (self.status, self.since) = (status, now);
         }
+    }
+
+    /// An answer speaks for the responses before it too.
+    fn answered(&mut self, nonce: u64) {
+        self.unanswered = self.unanswered.filter(|(newest, _)| nonce < *newest);
     }
 
     fn accuse(&mut self, rejection: &Rejection) {

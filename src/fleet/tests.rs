@@ -28,6 +28,10 @@ fn opened(node: &str, group: &str) -> StreamEvent {
     }
 }
 
+fn acked(ty: ResourceType, nonce: u64, text: &str) -> Event {
+    Event::Acked { ty, nonce, version: version(text), took: Duration::ZERO }
+}
+
 fn rejection(ty: ResourceType, name: &str) -> Rejection {
     Rejection {
         ty,
@@ -48,7 +52,7 @@ impl Rig {
     fn settle(&mut self, seconds: u64, stream: u64, ty: ResourceType, text: &str) {
         self.session(seconds, stream, Event::Subscribed { ty });
         self.session(seconds, stream, Event::Sent { ty, nonce: 1, version: version(text) });
-        self.session(seconds, stream, Event::Acked { ty, nonce: 1, version: version(text) });
+        self.session(seconds, stream, acked(ty, 1, text));
         self.session(seconds, stream, Event::Settled { ty, version: version(text) });
     }
 
@@ -74,7 +78,7 @@ fn a_type_goes_from_not_sent_over_stale_to_synced() {
     assert_eq!((rig.show("n0", CDS).status, rig.show("n0", CDS).since), (Status::NotSent, at(1)));
     rig.session(2, 0, Event::Sent { ty: CDS, nonce: 7, version: version("a") });
     assert_eq!((rig.show("n0", CDS).status, rig.show("n0", CDS).version), (Status::Stale, None));
-    rig.session(3, 0, Event::Acked { ty: CDS, nonce: 7, version: version("a") });
+    rig.session(3, 0, acked(CDS, 7, "a"));
     assert_eq!(rig.show("n0", CDS).status, Status::Stale, "acknowledged is not yet all it should have");
     rig.session(3, 0, Event::Settled { ty: CDS, version: version("a") });
     let shown = rig.show("n0", CDS);
@@ -164,4 +168,47 @@ fn nodes_that_are_gone_are_forgotten_from_the_oldest_on() {
     let view = rig.0.view();
     assert_eq!(view.nodes.len(), MAX_GONE);
     assert!(view.nodes.iter().all(|node| node.id != "n0"));
+}
+
+#[test]
+fn what_is_not_answered_is_known_by_its_age() {
+    let mut rig = rig(2);
+    let oldest = |rig: &mut Rig| -> Vec<_> {
+        let unanswered = rig.0.gauges().unanswered;
+        unanswered.into_iter().filter_map(|(ty, since)| Some((ty, since?))).collect()
+    };
+    let sent = |ty, nonce| Event::Sent { ty, nonce, version: version("a") };
+    assert_eq!(rig.0.gauges().unanswered.len(), ResourceType::COUNT);
+    assert_eq!(oldest(&mut rig), []);
+    rig.session(1, 0, sent(CDS, 1));
+    rig.session(2, 1, sent(CDS, 1));
+    rig.session(3, 1, sent(RDS, 2));
+    assert_eq!(oldest(&mut rig), [("CDS", at(1)), ("RDS", at(3))]);
+    rig.session(4, 0, acked(CDS, 1, "a"));
+    rig.session(5, 1, Event::Nacked { nonce: 2, version: version("a"), rejection: rejection(RDS, "routes") });
+    assert_eq!(oldest(&mut rig), [("CDS", at(2))], "a rejection is an answer");
+    // Clusters are sent anew while the client is silent: it has been so since the first.
+    rig.session(6, 1, sent(CDS, 3));
+    rig.session(7, 1, acked(CDS, 1, "a"));
+    assert_eq!(oldest(&mut rig), [("CDS", at(2))]);
+    rig.session(8, 1, acked(CDS, 3, "a"));
+    assert_eq!(oldest(&mut rig), []);
+    rig.session(9, 0, sent(CDS, 2));
+    rig.0.handle(at(10), StreamId(0), StreamEvent::Closed { reason: "gone".into() });
+    assert_eq!(oldest(&mut rig), [], "nobody is left to answer");
+}
+
+#[test]
+fn streams_and_nodes_are_counted_for_graphs() {
+    let mut rig = rig(3);
+    let mut sotw = opened("n0", "default");
+    if let StreamEvent::Opened { variant, .. } = &mut sotw {
+        *variant = Variant::Sotw;
+    }
+    rig.0.handle(at(1), StreamId(9), sotw);
+    rig.0.handle(at(1), StreamId(2), StreamEvent::Closed { reason: "gone".into() });
+    let gauges = rig.0.gauges();
+    assert_eq!((gauges.sotw_streams, gauges.delta_streams), (1, 2));
+    let group = GroupGauges { synced: 0, stale: 2, nack: 0, away: 1 };
+    assert_eq!(gauges.groups, [("default".to_owned(), group)].into());
 }

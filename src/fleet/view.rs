@@ -1,8 +1,12 @@
 //! What people are shown of the fleet.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
+
+use super::Fleet;
+use crate::xds::{ResourceType, Variant};
 
 /// How one node stands with one type. Words of Envoy's client status service and of `istioctl proxy-status`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -68,4 +72,60 @@ pub struct NodeView {
 pub struct FleetView {
     /// By id.
     pub nodes: Vec<NodeView>,
+}
+
+/// What is drawn over time of the fleet: numbers, and no names of nodes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FleetGauges {
+    /// By group.
+    pub groups: BTreeMap<String, GroupGauges>,
+    /// Open discovery streams of the state of the world.
+    pub sotw_streams: usize,
+    /// Open incremental discovery streams.
+    pub delta_streams: usize,
+    /// By the short names of all types: since when the response that has waited longest is not answered.
+    pub unanswered: Vec<(&'static str, Option<Duration>)>,
+}
+
+/// The nodes of one group, each counted once. Connected are the first three.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GroupGauges {
+    /// Those that have all they should.
+    pub synced: usize,
+    /// Those that have yet to acknowledge something.
+    pub stale: usize,
+    /// Those that have all but what they rejected.
+    pub nack: usize,
+    /// Those without a stream that are still known.
+    pub away: usize,
+}
+
+impl Fleet {
+    /// What is drawn over time.
+    pub fn gauges(&mut self) -> FleetGauges {
+        let groups = self.standing().groups.into_iter().map(|(name, group)| {
+            let gauges = GroupGauges {
+                synced: group.nodes - group.pending - group.rejecting,
+                stale: group.pending,
+                nack: group.rejecting,
+                away: group.away.len(),
+            };
+            (name, gauges)
+        });
+        let mut gauges = FleetGauges { groups: groups.collect(), ..FleetGauges::default() };
+        let mut oldest: [Option<Duration>; ResourceType::COUNT] = [None; ResourceType::COUNT];
+        for stream in self.streams.values() {
+            match stream.variant {
+                Variant::Sotw => gauges.sotw_streams += 1,
+                Variant::Delta => gauges.delta_streams += 1,
+            }
+            for (oldest, state) in oldest.iter_mut().zip(&stream.types) {
+                if let Some((_, since)) = state.as_ref().and_then(|state| state.unanswered) {
+                    *oldest = Some(oldest.map_or(since, |oldest| since.min(oldest)));
+                }
+            }
+        }
+        gauges.unanswered = ResourceType::ALL.map(ResourceType::short_name).into_iter().zip(oldest).collect();
+        gauges
+    }
 }

@@ -1,10 +1,14 @@
 //! What people and programs ask of the one task that owns the [`super::Reconciler`].
 
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Effect, Reconciler, Turn};
-use crate::rollout::{Command, Entry, Refusal, Status};
+use crate::rollout::{Command, Entry, Gauges, Refusal, Status};
+
+/// How many rollouts one [`Message::Gauges`] is answered for: a fraction of a millisecond's work.
+const AT_ONCE: usize = 500;
 
 /// Called once with the answer.
 pub type Reply<T> = Box<dyn FnOnce(T) + Send>;
@@ -13,6 +17,9 @@ pub type Reply<T> = Box<dyn FnOnce(T) + Send>;
 pub enum Message {
     /// How all rollouts stand, by name.
     List(Reply<Vec<Status>>),
+    /// What is drawn over time of some rollouts: the first by name after this one. To be asked again from the last on,
+    /// until there are no more, so that ten thousand rollouts hold nobody up.
+    Gauges(Option<Arc<str>>, Reply<Vec<Gauges>>),
     /// How one stands.
     Get(Arc<str>, Reply<Option<Status>>),
     /// Which version a user of it gets, by what [`crate::spec::Affinity`] looks at. `Err` says why none can be told.
@@ -33,6 +40,15 @@ impl Reconciler {
                 }
                 let all = self.members.keys().filter_map(|name| self.status(now, name)).collect();
                 turn.answer(reply, all);
+            }
+            Message::Gauges(after, reply) => {
+                let after = after.map_or(Bound::Unbounded, Bound::Excluded);
+                let some = self.members.range((after, Bound::Unbounded)).take(AT_ONCE);
+                let gauges = some.map(|(_, member)| {
+                    let seen = member.measured.seen(&member.machine);
+                    Gauges { seen, ..member.machine.gauges(self.epoch + now) }
+                });
+                turn.answer(reply, gauges.collect());
             }
             Message::Get(name, reply) => {
                 self.look(now, &name, turn);

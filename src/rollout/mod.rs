@@ -40,7 +40,7 @@ pub use journal::{Actor, Entry, Figures, Standing};
 pub use machine::{Input, Machine};
 pub use record::{Record, RecordError};
 pub use refusal::Refusal;
-pub use status::{ConvergenceStatus, Phase, SeenStatus, Status, StepStatus};
+pub use status::{ConvergenceStatus, Gauges, Phase, SeenStatus, Status, StepStatus};
 pub use words::span;
 
 #[cfg(test)]

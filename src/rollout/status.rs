@@ -111,12 +111,57 @@ pub struct ConvergenceStatus {
     pub waited: Duration,
 }
 
+/// What is drawn over time of a rollout: a [`Status`] without words, which ten thousand can be asked for at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gauges {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its phase.
+    pub phase: Phase,
+    /// When the phase began, since the Unix epoch.
+    pub since: Duration,
+    /// Which step a canary is at, from 1, and of how many; 0 before the first.
+    pub step: Option<(usize, usize)>,
+    /// The split asked of the fleet.
+    pub weights: Split,
+    /// While something is under way: how many nodes have the traffic in force, and how many should.
+    pub convergence: Option<(usize, usize)>,
+    /// The split as proxies have seen it; filled in by who knows.
+    pub seen: Option<SeenStatus>,
+}
+
 impl Machine {
+    /// What is drawn over time of it, at `now`, which is not before the last input.
+    #[must_use]
+    pub fn gauges(&self, now: Duration) -> Gauges {
+        // Time changes nothing about one at rest, and most are.
+        let moving = (!self.is_at_rest()).then(|| self.passed(now));
+        let record = moving.as_ref().unwrap_or(&self.record);
+        Gauges {
+            name: Arc::clone(&record.name),
+            phase: phase(&self.spec, record, now),
+            since: record.since,
+            step: step(&self.spec, record).map(|(index, of, _)| (index, of)),
+            weights: record.traffic.split.clone(),
+            convergence: moving
+                .as_ref()
+                .and_then(|record| record.delivery.evidence.as_ref())
+                .map(|e| (e.converged, e.nodes)),
+            seen: None,
+        }
+    }
+
+    /// Its record with the time since the last input.
+    fn passed(&self, now: Duration) -> Record {
+        let mut record = self.record.clone();
+        gates::pass(&self.spec, &mut record, self.now, now.saturating_sub(self.now));
+        record
+    }
+
     /// How it stands at `now`, which is not before the last input.
     #[must_use]
     pub fn status(&self, now: Duration) -> Status {
-        let mut record = self.record.clone();
-        gates::pass(&self.spec, &mut record, self.now, now.saturating_sub(self.now));
+        let record = self.passed(now);
         let weights = record.stage == Stage::Weights;
         Status {
             strategy: match &self.spec.strategy {

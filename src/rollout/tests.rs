@@ -218,7 +218,23 @@ impl Stage {
     }
 
     fn status(&self) -> Status {
-        self.machine.status(self.now)
+        let status = self.machine.status(self.now);
+        let drawn = self.machine.gauges(self.now);
+        let said = Gauges {
+            name: Arc::clone(&status.name),
+            phase: status.phase,
+            since: status.since,
+            step: status.step.as_ref().map(|step| (step.index, step.of)),
+            weights: status.weights.clone(),
+            convergence: status
+                .convergence
+                .as_ref()
+                .filter(|_| !self.machine.is_at_rest())
+                .map(|c| (c.converged, c.nodes)),
+            seen: None,
+        };
+        assert_eq!(drawn, said, "what is drawn is what is said");
+        status
     }
 
     fn message(&self) -> String {

@@ -54,6 +54,11 @@ impl Frame {
         let shared = if joined { Bytes::new() } else { body.clone() };
         Ok(Self { own: own.freeze(), shared })
     }
+
+    /// How much goes over the wire, before HTTP/2 adds its own.
+    pub(super) fn bytes(&self) -> usize {
+        self.own.len() + self.shared.len()
+    }
 }
 
 /// What a stream task hands over: small, because the queue keeps room for many even where it takes only one.

@@ -14,6 +14,7 @@ mod discovery;
 mod frame;
 mod health;
 mod limits;
+mod metrics;
 mod report;
 mod status;
 mod stop;
@@ -31,6 +32,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 pub use bind::{Bound, Error, bind};
+pub use metrics::Metrics;
 
 use crate::telemetry::Report;
 use crate::{fleet, xds};
@@ -76,6 +78,8 @@ pub struct Config {
     pub load_report_interval: Duration,
     /// Clusters that are in nothing that is served, because the proxies' bootstrap defines them.
     pub bootstrap_clusters: Arc<BTreeSet<String>>,
+    /// What happens here is counted there.
+    pub metrics: Metrics,
     /// The time.
     pub clock: Clock,
 }

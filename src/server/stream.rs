@@ -222,9 +222,11 @@ impl<'a> Conversation<'a> {
                     let now = self.now();
                     match self.session.poll_response(now) {
                         Some(response) => {
-                            let nonce = response.nonce;
+                            let (ty, nonce) = (response.ty, response.nonce);
                             let body = self.bodies.body(self.variant, response);
-                            room.send(Ok(Box::new(Frame::new(nonce, &body)?)));
+                            let frame = Frame::new(nonce, &body)?;
+                            self.environment.config.metrics.pushed(ty, frame.bytes());
+                            room.send(Ok(Box::new(frame)));
                         }
                         None => idle_since = Some(now),
                     }
@@ -304,6 +306,7 @@ impl<'a> Conversation<'a> {
             presence.tell(StreamEvent::Foreign).await?;
         }
         while let Some(event) = self.session.poll_event() {
+            self.environment.config.metrics.happened(&event);
             presence.tell(StreamEvent::Session(event)).await?;
         }
         Ok(())

@@ -27,7 +27,7 @@ use super::proto::envoy::service::discovery::v3::aggregated_discovery_service_cl
 use super::proto::envoy::service::discovery::v3::{
     DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse, Node,
 };
-use super::{Config, Error, bind};
+use super::{Config, Error, Metrics, bind};
 use crate::fleet::{self, FleetView, Message, NodeView, StreamEvent, TypeView};
 use crate::xds::{self, Assign, Assignment, Resource, ResourceType, Snapshot, TypeSet};
 
@@ -109,6 +109,7 @@ impl Fixture {
                 match message {
                     Message::Event(_, event) => recorder.try_send(event).unwrap(),
                     Message::View(reply) => reply(view()),
+                    Message::Gauges(_) => {}
                     Message::Rejections(_, reply) => reply(Vec::new()),
                 }
             }
@@ -187,6 +188,7 @@ fn config(world: super::World, fleet: mpsc::Sender<Message>) -> Config {
         counted: watch::channel(Arc::default()).1,
         load_report_interval: Duration::from_secs(5),
         bootstrap_clusters: Arc::default(),
+        metrics: Metrics::default(),
         clock: Arc::new(|| Duration::ZERO),
     }
 }

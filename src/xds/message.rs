@@ -133,6 +133,8 @@ pub enum Event {
         nonce: u64,
         /// The version it carried.
         version: Version,
+        /// From when it was handed to the transport.
+        took: Duration,
     },
     /// The proxy rejected a response.
     Nacked {

@@ -129,7 +129,7 @@ impl Session {
             // Envoy, freed from a cluster that could not warm, acknowledges the newest response under the error words
             // of an older one; where a version stands for all that it has, the version says so.
             Some(_) if envoy && order::is_full_state(ty) && accepted == Some(response.version) => {
-                self.acked(ty, &response);
+                self.acked(now, ty, &response);
             }
             Some(error) => {
                 let rejection = channel.nacked(&response, Rejection::new(ty, error));
@@ -137,7 +137,7 @@ impl Session {
                 self.events.push_back(Event::Nacked { nonce: response.nonce, version: response.version, rejection });
                 self.forgive(ty);
             }
-            None => self.acked(ty, &response),
+            None => self.acked(now, ty, &response),
         }
     }
 
@@ -270,9 +270,10 @@ impl Session {
         }
     }
 
-    fn acked(&mut self, ty: ResourceType, response: &InFlight) {
+    fn acked(&mut self, now: Duration, ty: ResourceType, response: &InFlight) {
         self.channels[ty.index()].acked(response);
-        self.events.push_back(Event::Acked { ty, nonce: response.nonce, version: response.version });
+        let took = now.saturating_sub(response.sent_at);
+        self.events.push_back(Event::Acked { ty, nonce: response.nonce, version: response.version, took });
     }
 
     fn poll_type(&mut self, ty: ResourceType, now: Duration) -> Option<Response> {

@@ -431,12 +431,16 @@ fn an_error_beside_the_version_that_was_sent_is_a_warning_of_envoys() {
 fn events_tell_what_the_fleet_needs() {
     let mut script = Script::new(Delta, BLUE);
     script.delta(Cluster, "", &[], &[]);
+    let response = script.responses().remove(0);
+    let took = Duration::from_millis(7);
+    script.now += took;
+    script.ack(&response, None);
     script.settle();
     let version = snapshot(BLUE).set(Cluster).version();
     let expected = [
         Event::Subscribed { ty: Cluster },
         Event::Sent { ty: Cluster, nonce: 1, version },
-        Event::Acked { ty: Cluster, nonce: 1, version },
+        Event::Acked { ty: Cluster, nonce: 1, version, took },
         Event::Settled { ty: Cluster, version },
     ];
     assert_eq!(script.events(), expected);

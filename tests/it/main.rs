@@ -28,6 +28,7 @@ mod documents;
 mod groups;
 mod hooks;
 mod instruments;
+mod metrics;
 mod prometheus;
 mod rejection;
 mod restart;

@@ -1,9 +1,12 @@
-//! Analysis steps that ask a real Prometheus, which scrapes a local page.
+//! A real Prometheus: analysis steps that ask one which scrapes a local page.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
+
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::Value;
 
 use crate::analysis::judged;
 use crate::desk::{Desk, Reply};
@@ -12,7 +15,7 @@ use crate::rig::{eventually, http, repository};
 use crate::site::{ANY, LIMIT};
 
 /// The Prometheus of this machine.
-static PROMETHEUS: LazyLock<PathBuf> = LazyLock::new(|| {
+pub(crate) static PROMETHEUS: LazyLock<PathBuf> = LazyLock::new(|| {
     let output = Command::new(repository().join("tools/prometheus.sh")).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     PathBuf::from(String::from_utf8(output.stdout).unwrap().trim())
@@ -20,23 +23,29 @@ static PROMETHEUS: LazyLock<PathBuf> = LazyLock::new(|| {
 
 const PAGE: &str = "shop_rate{version=\"blue\"} 99.9\nshop_rate{version=\"green\"} 99.5\nshop_nan NaN\n";
 
-/// One that has scraped the page.
-struct Prometheus {
+/// One that has scraped a page.
+pub(crate) struct Prometheus {
     addr: SocketAddr,
-    process: Process,
+    _process: Process,
     _dir: tempfile::TempDir,
-    _page: Desk,
+    _page: Option<Desk>,
 }
 
 impl Prometheus {
     async fn start() -> Self {
         let page = Desk::open().await;
         page.tell("metrics", &[Reply::ok(PAGE)]);
-        let dir = tempfile::tempdir().unwrap();
         let target = page.url("").replace("http://", "").replace('/', "");
+        Self { _page: Some(page), ..Self::scraping("shop", &target, &[]).await }
+    }
+
+    /// Follows `target` in the job of that name, and evaluates the rules of these files.
+    pub(crate) async fn scraping(job: &str, target: &str, rules: &[&Path]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
         let config = dir.path().join("prometheus.yml");
-        let jobs = format!("[{{job_name: shop, static_configs: [{{targets: ['{target}']}}]}}]");
-        let text = format!("global: {{scrape_interval: 100ms, scrape_timeout: 100ms}}\nscrape_configs: {jobs}\n");
+        let times = "{scrape_interval: 500ms, scrape_timeout: 500ms, evaluation_interval: 500ms}";
+        let jobs = format!("[{{job_name: {job}, static_configs: [{{targets: ['{target}']}}]}}]");
+        let text = format!("global: {times}\nrule_files: {rules:?}\nscrape_configs: {jobs}\n");
         std::fs::write(&config, text).unwrap();
         // It does not say which port it took: it is given one that was free.
         let addr = std::net::TcpListener::bind(ANY).unwrap().local_addr().unwrap();
@@ -47,12 +56,23 @@ impl Prometheus {
         let mut process = Process::start(command, &dir.path().join("log")).unwrap();
         eventually("Prometheus to have scraped", LIMIT, async || {
             process.check_alive()?;
-            let answer = http::get(addr, "/api/v1/query?query=shop_rate").await.unwrap_or_default();
-            Ok(answer.contains("99.5").then_some(()))
+            let up = query(addr, "up == 1").await.unwrap_or_default();
+            Ok((!up.is_empty()).then_some(()))
         })
         .await
         .unwrap();
-        Self { addr, process, _dir: dir, _page: page }
+        Self { addr, _process: process, _dir: dir, _page: None }
+    }
+
+    /// The vector that a query gives now.
+    pub(crate) async fn query(&self, expression: &str) -> Vec<Value> {
+        query(self.addr, expression).await.unwrap()
+    }
+
+    /// Waits until a query gives something, and returns that.
+    pub(crate) async fn finds(&self, expression: &str) -> Vec<Value> {
+        let found = async || Ok(Some(self.query(expression).await).filter(|vector| !vector.is_empty()));
+        eventually(expression, LIMIT, found).await.unwrap()
     }
 
     /// A metric that asks it.
@@ -71,10 +91,11 @@ impl Prometheus {
     }
 }
 
-impl Drop for Prometheus {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-    }
+async fn query(addr: SocketAddr, expression: &str) -> anyhow::Result<Vec<Value>> {
+    let expression = utf8_percent_encode(expression, NON_ALPHANUMERIC);
+    let answer = http::get(addr, &format!("/api/v1/query?query={expression}")).await?;
+    let answer: Value = serde_json::from_str(&answer)?;
+    Ok(answer["data"]["result"].as_array().cloned().unwrap_or_default())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,7 +5,7 @@ use crate::rig::serin::{Node, Serin};
 use crate::site::{self, LIMIT, STEADY, Site, assert_none_failed, rollout};
 
 /// A cluster that Envoy refuses when its largest ring is smaller than its smallest.
-fn ring(maximum: u32) -> String {
+pub(crate) fn ring(maximum: u32) -> String {
     format!(
         "resources:\n- \"@type\": type.googleapis.com/envoy.config.cluster.v3.Cluster\n  name: ring\n  \
          connect_timeout: 1s\n  lb_policy: RING_HASH\n  \

@@ -111,6 +111,7 @@ impl Control {
             counted: to_count,
             load_report_interval: INTERVAL,
             bootstrap_clusters: Arc::default(),
+            metrics: server::Metrics::default(),
             clock: Arc::new(move || began.elapsed()),
         };
         let bound = server::bind(config).await.unwrap();

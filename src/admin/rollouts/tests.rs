@@ -69,6 +69,7 @@ fn answer(message: Message, commands: &mpsc::Sender<Command>) {
     match message {
         Message::List(reply) => reply(vec![status("a/b ü"), status("checkout")]),
         Message::Get(name, reply) => reply(known(&name).then(|| status(&name))),
+        Message::Gauges(_, reply) => reply(Vec::new()),
         Message::User(name, user, reply) => reply(known(&name).then(|| match user.as_str() {
             "ann & bob" => Ok("green".into()),
             _ => Err("no sessionAffinity".to_owned()),
@@ -107,6 +108,7 @@ fn server() -> Server {
         snapshot: Arc::new(|_| None),
         report: watch::channel(Arc::default()).1,
         reload: Arc::default(),
+        registry: Arc::default(),
         now: Arc::new(|| Duration::ZERO),
         started: SystemTime::UNIX_EPOCH + NOW,
     };

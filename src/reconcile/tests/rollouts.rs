@@ -241,3 +241,22 @@ fn an_edit_of_one_rollout_keeps_the_record_of_no_other() {
     let moved = effects.iter().any(|effect| matches!(effect, Effect::Journal(entries) if entries.len() == 1));
     assert!(moved, "and writes down its own move alone");
 }
+
+#[test]
+fn what_is_drawn_of_many_comes_in_parts() {
+    let expected: Vec<_> = (0..1_100).map(|i| format!("checkout-{i}")).collect();
+    let expected: BTreeSet<_> = expected.into_iter().chain(["checkout".to_owned()]).collect();
+    let many = expected.iter().map(|name| document("blue", CANARY).replace("name: checkout", &format!("name: {name}")));
+    let mut rig = Rig::new(&many.collect::<Vec<_>>().join("---\n"), 0);
+    let mut names: Vec<Arc<str>> = Vec::new();
+    loop {
+        let after = names.last().cloned();
+        let part = rig.ask(|reply| Message::Gauges(after, reply));
+        if part.is_empty() {
+            break;
+        }
+        assert!(part.len() <= 500, "{}", part.len());
+        names.extend(part.into_iter().map(|gauges| gauges.name));
+    }
+    assert!(names.iter().map(|name| &**name).eq(expected.iter().map(String::as_str)), "{names:?}");
+}

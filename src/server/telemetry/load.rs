@@ -129,6 +129,7 @@ struct Reporter {
 impl Reporter {
     async fn tell(&self, environment: &Environment, message: LoadStatsRequest) -> Result<(), Status> {
         let loads = loads(&environment.config.counted.borrow(), message.cluster_stats);
+        environment.config.metrics.load_reports.inc();
         tell(&self.reports, &mut environment.stop.clone(), &self.node, Body::Load(loads)).await
     }
 }
