@@ -121,6 +121,14 @@ impl Session {
                 self.subscribe_sotw(ty, first, &version, &names);
                 Version::parse(&version)
             }
+            RequestBody::SotwSameNames { version } => {
+                // As the first of a type it would be one without any.
+                if first {
+                    self.came_back |= !version.is_empty();
+                    self.subscribe_sotw(ty, first, &version, &[]);
+                }
+                Version::parse(&version)
+            }
             RequestBody::Delta { subscribe, unsubscribe, initial } => {
                 self.came_back |= first && !initial.is_empty();
                 self.subscribe_delta(ty, first, &subscribe, &unsubscribe, initial);
