@@ -65,6 +65,7 @@ impl Asked {
                 self.names = names;
                 self.named_version |= first && !version.is_empty();
             }
+            RequestBody::SotwSameNames { version } => self.named_version |= first && !version.is_empty(),
             RequestBody::Delta { subscribe, unsubscribe, initial } => {
                 self.wildcard |= (first && legacy && subscribe.is_empty()) || subscribe.iter().any(|name| name == "*");
                 for name in subscribe.iter().filter(|name| *name != "*") {

@@ -214,7 +214,7 @@ impl Play {
             Variant::Sotw => {
                 let accepted = asked.version.filter(|_| error.is_none());
                 let version = accepted.map(|version| version.to_string()).unwrap_or_default();
-                RequestBody::Sotw { version, names: asked.list() }
+                RequestBody::SotwSameNames { version }
             }
             Variant::Delta => {
                 RequestBody::Delta { subscribe: Vec::new(), unsubscribe: Vec::new(), initial: BTreeMap::new() }

@@ -99,6 +99,8 @@ pub struct Settings {
     pub poll_interval: Duration,
     /// Whether plaintext may leave this machine.
     pub insecure_plaintext: bool,
+    /// How old a connection of a proxy grows, give or take a fifth.
+    pub max_connection_age: Option<Duration>,
     /// [`crate::xds::Settings::ordered`] of every session.
     pub ordered: bool,
     /// How often proxies report their load.
@@ -158,6 +160,7 @@ impl App {
             instance: settings.instance,
             ack_timeout: settings.ack_timeout,
             ordered: settings.ordered,
+            max_connection_age: settings.max_connection_age,
             world: worlds,
             fleet: questions.clone(),
             reports,

@@ -49,6 +49,7 @@ fn settings(house: &Path) -> Settings {
         insecure_plaintext: false,
         ordered: true,
         load_report_interval: Duration::from_secs(5),
+        max_connection_age: None,
     }
 }
 

@@ -60,6 +60,10 @@ pub(super) struct ServeArgs {
     /// Read the files again after this long even if no change was noticed: some file systems notice none
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration)]
     poll_interval: Duration,
+    /// How old a connection of a proxy grows, give or take a fifth, before the proxy is asked to connect again: behind a
+    /// load balancer, the fleet so spreads over replicas that came later [default: no end]
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    max_connection_age: Option<Duration>,
     /// How often proxies report their load, that is attempts and errors, by endpoint. An Envoy sends 61 KB
     /// with each report, 12 KB/s at 5s; 100ms to 30s
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = interval::of_reports)]
@@ -100,6 +104,7 @@ impl ServeArgs {
             ack_timeout: self.ack_timeout,
             poll_interval: self.poll_interval,
             insecure_plaintext: self.insecure_plaintext,
+            max_connection_age: self.max_connection_age,
             ordered: !self.unordered,
             load_report_interval: self.load_report_interval,
         }

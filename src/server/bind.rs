@@ -1,23 +1,22 @@
 //! Takes the address, and serves on it until told to stop.
 
-use std::future::Future;
+use std::convert::Infallible;
+use std::future::{Future, pending};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use futures::{Stream, stream};
 use thiserror::Error;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tonic::service::Routes;
-use tonic::transport::Server;
 use tonic_health::pb::health_server::SERVICE_NAME as HEALTH;
 use tonic_reflection::pb::v1::server_reflection_server::SERVICE_NAME as REFLECTION;
 use tonic_reflection::pb::v1alpha::server_reflection_server::SERVICE_NAME as REFLECTION_ALPHA;
-use tracing::warn;
 
+use super::connection::Connections;
+use super::environment::Environment;
 use super::status::ClientStatus;
 use super::stop::Stop;
-use super::stream::Environment;
 use super::{Config, discovery, health, limits, status, telemetry};
 
 /// The whole Envoy API: whoever describes our services can also read the resources in their `Any`s.
@@ -37,9 +36,6 @@ pub enum Error {
     /// The descriptors built into this binary cannot be served.
     #[error("cannot set up gRPC reflection")]
     Reflection(#[from] tonic_reflection::server::Error),
-    /// The server ended by itself.
-    #[error("the gRPC server failed")]
-    Transport(#[from] tonic::transport::Error),
 }
 
 /// A server that has its address and serves nobody yet; clients that connect wait.
@@ -64,6 +60,7 @@ impl Bound {
     /// at the latest a few seconds later.
     pub async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
         let Self { listener, config, .. } = self;
+        let max_connection_age = config.max_connection_age;
         let (stopper, stop) = Stop::new();
         let (reporter, health) = tonic_health::server::health_reporter();
         let world = config.world.clone();
@@ -77,17 +74,15 @@ impl Bound {
         discovery::register(&environment, &mut routes);
         routes.add_service(health).add_service(reflection().build_v1()?).add_service(reflection().build_v1alpha()?);
 
-        let server = Server::builder()
-            .http2_keepalive_interval(Some(limits::KEEPALIVE_INTERVAL))
-            .http2_keepalive_timeout(Some(limits::KEEPALIVE_TIMEOUT))
-            .max_concurrent_streams(limits::CONCURRENT_STREAMS)
-            .add_routes(routes.routes())
-            .serve_with_incoming_shutdown(incoming(listener), async {
-                shutdown.await;
-                stopper.send_replace(true);
-            });
+        let connections = Connections::new(routes.routes().prepare(), max_connection_age, stop.clone());
+        let stopping = async {
+            shutdown.await;
+            stopper.send_replace(true);
+            pending::<Infallible>().await
+        };
         tokio::select! {
-            ended = server => ended.map_err(Error::Transport),
+            () = connections.serve(async move || listener.accept().await) => Ok(()),
+            never = stopping => match never {},
             never = health::follow(reporter, world, stop.clone()) => match never {},
             () = grace(stop) => Ok(()),
         }
@@ -97,29 +92,6 @@ impl Bound {
 async fn grace(mut stop: Stop) {
     stop.wait().await;
     tokio::time::sleep(limits::SHUTDOWN_GRACE).await;
-}
-
-/// Accepts for ever. A failed accept says nothing of the next one, so it ends nothing.
-fn incoming(listener: TcpListener) -> impl Stream<Item = io::Result<TcpStream>> {
-    stream::unfold(listener, |listener| async {
-        let mut failing = false;
-        loop {
-            match listener.accept().await {
-                Ok((connection, _)) => {
-                    // Without it an acknowledgement waits for the next packet of ours (Nagle's algorithm).
-                    drop(connection.set_nodelay(true));
-                    return Some((Ok(connection), listener));
-                }
-                Err(error) => {
-                    if !failing {
-                        warn!(%error, "cannot accept connections");
-                        failing = true;
-                    }
-                    tokio::time::sleep(limits::ACCEPT_PAUSE).await;
-                }
-            }
-        }
-    })
 }
 
 fn reflection() -> tonic_reflection::server::Builder<'static> {

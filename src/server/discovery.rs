@@ -1,34 +1,32 @@
 //! The discovery services: each method only says which variant and which type its stream is for.
 //!
-//! Requests are read by tonic's codec. Responses are not written by it: it would copy each one into a buffer of each
-//! stream ([`super::frame`]). The REST flavour (`Fetch*`) is not served: a poll cannot be acknowledged.
+//! tonic's codec reads and writes nothing here: it would keep a buffer for each stream and copy each response into it
+//! ([`super::requests`], [`super::frame`]). The REST flavour (`Fetch*`) is not served: a poll cannot be acknowledged.
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use tokio::sync::mpsc;
 use tonic::body::Body;
-use tonic::codec::{BufferSettings, Streaming};
 use tonic::codegen::Service;
 use tonic::server::NamedService;
 use tonic::transport::server::TcpConnectInfo;
 use tonic::{Code, Status};
-use tonic_prost::ProstCodec;
 
+use super::connection::Ending;
+use super::environment::Environment;
 use super::frame::Frames;
-use super::limits;
+use super::outlet::outlet;
 use super::proto::envoy::service::cluster::v3::cluster_discovery_service_server as cds;
-use super::proto::envoy::service::discovery::v3::{
-    DeltaDiscoveryRequest, DiscoveryRequest, aggregated_discovery_service_server as ads,
-};
+use super::proto::envoy::service::discovery::v3::aggregated_discovery_service_server as ads;
 use super::proto::envoy::service::endpoint::v3::endpoint_discovery_service_server as eds;
 use super::proto::envoy::service::listener::v3::listener_discovery_service_server as lds;
 use super::proto::envoy::service::route::v3::route_discovery_service_server as rds;
-use super::stream::{self, Call, Environment, ROOM};
-use super::wire::Inbound;
+use super::requests::Requests;
+use super::stream::{self, Call, Caller};
 use crate::xds::{ResourceType, Variant};
 
 /// Full name of the aggregated service, whose health is reported by itself.
@@ -100,25 +98,20 @@ impl<S> Door<S> {
         if self.environment.config.world.borrow().is_none() {
             return Err(stream::not_loaded());
         }
-        Ok(match variant {
-            Variant::Sotw => self.open::<DiscoveryRequest>(request, variant),
-            Variant::Delta => self.open::<DeltaDiscoveryRequest>(request, variant),
-        })
+        let wait = self.environment.admission.enter((self.environment.config.clock)())?;
+        Ok(self.open(request, variant, wait))
     }
 
     /// Answers at once and leaves the call to a task of its own: some clients send nothing before they are answered.
-    fn open<Q>(&self, request: http::Request<Body>, variant: Variant) -> http::Response<Body>
-    where
-        Q: prost::Message + Default + Into<Inbound> + 'static,
-    {
+    fn open(&self, request: http::Request<Body>, variant: Variant, wait: Duration) -> http::Response<Body> {
         let connection = request.extensions().get::<TcpConnectInfo>();
         let address = connection.and_then(TcpConnectInfo::remote_addr);
         let peer = address.map_or_else(String::new, |address| address.to_string());
-        let buffers = BufferSettings::new(limits::REQUEST_BUFFER, limits::REQUEST_BUFFER);
-        let decoder = ProstCodec::<Q, Q>::raw_decoder(buffers);
-        let inbound = Streaming::new_request(decoder, request.into_body(), None, Some(limits::REQUEST_BYTES));
-        let (outbound, responses) = mpsc::channel(ROOM);
-        let call = Call { inbound, outbound, variant, only: self.only, peer };
+        let ending = request.extensions().get::<Ending>().cloned();
+        let (outlet, responses) = outlet(&self.environment.config.clock);
+        let inbound = Requests::new(request.into_body(), variant, self.only);
+        let caller = Caller { variant, only: self.only, peer };
+        let call = Call { inbound, outlet, caller, wait, ending };
         tokio::spawn(stream::run(Arc::clone(&self.environment), call));
         let mut response = http::Response::new(Body::new(Frames::new(responses)));
         response.headers_mut().insert(http::header::CONTENT_TYPE, tonic::metadata::GRPC_CONTENT_TYPE);

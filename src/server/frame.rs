@@ -10,8 +10,10 @@ use std::task::{Context, Poll};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use http::HeaderMap;
-use tokio::sync::mpsc;
 use tonic::Status;
+
+use super::limits;
+use super::outlet::Drain;
 
 /// The field `nonce`, which has the same number in both variants.
 const NONCE: u32 = 5;
@@ -61,19 +63,17 @@ impl Frame {
     }
 }
 
-/// What a stream task hands over: small, because the queue keeps room for many even where it takes only one.
-pub(super) type Outgoing = Result<Box<Frame>, Status>;
-
 /// The body of a stream's HTTP/2 response. Ends with the status that comes, or with OK when its stream task has ended.
+/// It is asked for more when the transport has sent what it was given, so it gives a little at a time.
 pub(super) struct Frames {
-    responses: mpsc::Receiver<Outgoing>,
-    /// The second part of a frame whose first part has gone.
+    responses: Drain,
+    /// What has not gone yet of a frame whose first part has.
     shared: Bytes,
     ended: bool,
 }
 
 impl Frames {
-    pub(super) fn new(responses: mpsc::Receiver<Outgoing>) -> Self {
+    pub(super) fn new(responses: Drain) -> Self {
         Self { responses, shared: Bytes::new(), ended: false }
     }
 }
@@ -90,11 +90,12 @@ impl http_body::Body for Frames {
             return Poll::Ready(None);
         }
         if !self.shared.is_empty() {
-            return Poll::Ready(Some(Ok(http_body::Frame::data(std::mem::take(&mut self.shared)))));
+            self.responses.moved();
+            let piece = limits::PIECE.min(self.shared.len());
+            return Poll::Ready(Some(Ok(http_body::Frame::data(self.shared.split_to(piece)))));
         }
-        let status = match std::task::ready!(self.responses.poll_recv(context)) {
-            Some(Ok(frame)) => {
-                let Frame { own, shared } = *frame;
+        let status = match std::task::ready!(self.responses.poll_next(context)) {
+            Some(Ok(Frame { own, shared })) => {
                 self.shared = shared;
                 return Poll::Ready(Some(Ok(http_body::Frame::data(own))));
             }

@@ -8,14 +8,20 @@
 //! Invariants: nothing is served before the first full load; each stream has exactly one owner, its task; no response
 //! waits behind another one but the one on its way; requests are read whether or not the client reads.
 
+mod admission;
 mod bind;
 mod bodies;
+mod connection;
 mod discovery;
+mod environment;
 mod frame;
 mod health;
 mod limits;
 mod metrics;
+mod names;
+mod outlet;
 mod report;
+mod requests;
 mod status;
 mod stop;
 mod stream;
@@ -66,6 +72,8 @@ pub struct Config {
     pub ack_timeout: Duration,
     /// [`xds::Settings::ordered`] of every session.
     pub ordered: bool,
+    /// How old a connection grows before its client is sent elsewhere, give or take a fifth; without an end if `None`.
+    pub max_connection_age: Option<Duration>,
     /// What to serve. A stream keeps what it has if this goes back to `None`.
     pub world: World,
     /// To the one task that owns the fleet. A full queue slows the streams down, it never loses an event.

@@ -2,28 +2,31 @@
 //!
 //! Requests are read whether or not the client reads (a client that is not read from fills the connection with small
 //! frames until h2 ends it); responses are pulled from the session only when there is room, so a slow client is sent
-//! the newest state next and never a queue of old ones. Spawned by [`super::discovery`], one per call.
+//! the newest state next and never a queue of old ones. A client that takes nothing for a stated time is ended. Spawned
+//! by [`super::discovery`], one per call.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
-use tonic::{Status, Streaming};
-use tracing::{debug, info};
+use tokio::sync::OwnedSemaphorePermit;
+use tonic::Status;
+use tonic::body::Body;
+use tracing::{debug, info, warn};
 
+use super::admission::FIRST_ANSWER_TIME;
 use super::bodies::Bodies;
-use super::frame::{Frame, Outgoing};
+use super::connection::Ending;
+use super::environment::Environment;
+use super::frame::Frame;
+use super::outlet::Outlet;
 use super::proto::envoy::service::discovery::v3 as discovery;
 use super::report::{Presence, ask};
-use super::stop::{Stop, shutting_down};
-use super::wire::{self, Inbound};
+use super::requests::{Inbound, Requests};
+use super::stop::shutting_down;
+use super::wire;
 use super::{Config, limits};
-use crate::fleet::{Message, StreamEvent, StreamId};
-use crate::xds::{Assign, Assignment, Node, Request, RequestBody, ResourceType, Session, Settings, Variant};
-
-/// The response that waits while the one before it is on its way. More room would only hold stale ones.
-pub(super) const ROOM: usize = 1;
+use crate::fleet::{Message, StreamEvent};
+use crate::xds::{Assignment, Event, Node, Request, RequestBody, ResourceType, Session, Settings, Variant};
 
 /// Requests that wait for a decision: a client asks for a type once, and changes its mind a few times.
 const MAX_HELD: usize = 100;
@@ -31,81 +34,61 @@ const MAX_HELD: usize = 100;
 /// Why most streams end, in the words the fleet is shown.
 const DISCONNECTED: &str = "the client disconnected";
 
-/// What all streams of the server share.
-pub(super) struct Environment {
-    pub(super) config: Config,
-    /// The end of the server.
-    pub(super) stop: Stop,
-    /// The next [`StreamId`].
-    next_stream: AtomicU64,
-    /// What has been encoded of the newest world.
-    newest: Mutex<Option<Encoded>>,
-}
-
-/// What has been encoded of one world.
-struct Encoded {
-    world: Weak<dyn Assign>,
-    bodies: Arc<Bodies>,
-}
-
-impl Environment {
-    /// With no streams yet.
-    pub(super) fn new(config: Config, stop: Stop) -> Self {
-        Self { config, stop, next_stream: AtomicU64::new(0), newest: Mutex::default() }
-    }
-
-    /// What has been encoded of `world`. Kept for the world that was asked for last.
-    fn bodies(&self, world: &Arc<dyn Assign>) -> Arc<Bodies> {
-        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = newest.as_ref().filter(|known| std::ptr::addr_eq(known.world.as_ptr(), Arc::as_ptr(world)));
-        if let Some(known) = known {
-            return Arc::clone(&known.bodies);
-        }
-        let bodies = Arc::new(Bodies::new(&self.config.instance));
-        *newest = Some(Encoded { world: Arc::downgrade(world), bodies: Arc::clone(&bodies) });
-        bodies
-    }
-}
-
 /// One call, as the transport hands it over.
-pub(super) struct Call<Q> {
-    pub(super) inbound: Streaming<Q>,
-    pub(super) outbound: mpsc::Sender<Outgoing>,
+pub(super) struct Call {
+    pub(super) inbound: Requests<Body>,
+    pub(super) outlet: Outlet,
+    pub(super) caller: Caller,
+    /// How long it waits for being taken up.
+    pub(super) wait: Duration,
+    /// The end of its connection, where that has one.
+    pub(super) ending: Option<Ending>,
+}
+
+/// Who calls, and for what.
+pub(super) struct Caller {
     pub(super) variant: Variant,
     /// The one type of a stream that is not aggregated.
     pub(super) only: Option<ResourceType>,
+    /// Its address.
     pub(super) peer: String,
 }
 
 /// Serves one call to its end.
-pub(super) async fn run<Q: Into<Inbound>>(environment: Arc<Environment>, call: Call<Q>) {
-    let outbound = call.outbound.clone();
-    if let Err(status) = serve(&environment, call).await {
-        // The session is gone by now; what waits for room is the status alone, until the client reads or leaves.
-        drop(outbound.send(Err(status)).await);
+pub(super) async fn run(environment: Arc<Environment>, mut call: Call) {
+    if let Err(status) = serve(&environment, &mut call).await {
+        // It waits for the client to read or leave, but nothing waits with it.
+        call.outlet.send(Err(status));
     }
 }
 
-async fn serve<Q: Into<Inbound>>(environment: &Environment, mut call: Call<Q>) -> Result<(), Status> {
+async fn serve(environment: &Environment, call: &mut Call) -> Result<(), Status> {
     let mut stop = environment.stop.clone();
-    let mut first: Inbound = tokio::select! {
-        message = call.inbound.message() => match message? {
-            Some(message) => message.into(),
+    let Call { inbound, outlet, wait, caller, .. } = &mut *call;
+    let taken_up = async {
+        tokio::time::sleep(*wait).await;
+        inbound.next().await
+    };
+    let mut first = tokio::select! {
+        request = taken_up => match request? {
+            Some(request) => request,
             None => return Ok(()),
         },
-        () = call.outbound.closed() => return Ok(()),
+        () = outlet.gone() => return Ok(()),
         () = stop.wait() => return Err(shutting_down()),
     };
-    let (mut conversation, presence) = match Conversation::open(environment, &call, first.node.take()).await {
+    // In a box: it is done before the rest begins, and a task is as large as the largest of what it keeps in itself.
+    let (mut conversation, presence) = match Box::pin(Conversation::open(environment, caller, first.node.take())).await
+    {
         Ok(opened) => opened,
         Err(status) => {
-            info!(peer = call.peer, code = ?status.code(), reason = status.message(), "stream refused");
+            info!(peer = caller.peer, code = ?status.code(), reason = status.message(), "stream refused");
             return Err(status);
         }
     };
-    let end = conversation.run(&mut call, first, &presence).await;
+    let end = conversation.run(call, first, &presence).await;
     let reason = end.as_ref().copied().unwrap_or_else(Status::message);
-    debug!(peer = call.peer, node = ?conversation.node.id, reason, "stream closed");
+    debug!(peer = conversation.peer, node = ?conversation.node.id, reason, "stream closed");
     presence.close(reason);
     end.map(drop)
 }
@@ -119,10 +102,11 @@ struct Conversation<'a> {
     peer: String,
     node: Node,
     group: Arc<str>,
-    session: Session,
+    session: Box<Session>,
     /// What has been encoded of the world that the session was last given.
     bodies: Arc<Bodies>,
-    names: limits::Names,
+    /// Whether it is about to be answered for the first time, for one of its types.
+    turn: Turn,
     /// Requests for routes of a client that has others than a guess would send it, until somebody has decided.
     held: Vec<Request>,
     /// Whether the fleet was told so.
@@ -131,11 +115,21 @@ struct Conversation<'a> {
     unknown_logged: bool,
 }
 
+/// Whether a stream is answered for the first time, which not all may be at once ([`super::admission`]).
+enum Turn {
+    /// It has been, and is a stream like any other.
+    Over,
+    /// It waits for its turn.
+    Waiting,
+    /// It is, until that time at the latest.
+    Held { until: Duration, _permit: Option<OwnedSemaphorePermit> },
+}
+
 impl<'a> Conversation<'a> {
     /// Takes the node from the first message and nowhere else; later ones may leave it out.
-    async fn open<Q>(
+    async fn open(
         environment: &'a Environment,
-        call: &Call<Q>,
+        caller: &Caller,
         node: Option<discovery::Node>,
     ) -> Result<(Self, Presence), Status> {
         let node = match node {
@@ -152,61 +146,61 @@ impl<'a> Conversation<'a> {
         let Assignment { group, snapshot } = assign.assign(&node);
 
         let settings = Settings {
-            variant: call.variant,
+            variant: caller.variant,
             client: wire::client_kind(&node),
-            aggregated: call.only.is_none(),
+            aggregated: caller.only.is_none(),
             ack_timeout: *ack_timeout,
             ordered: *ordered,
         };
         let rejections = ask(fleet, |reply| Message::Rejections(node.id.clone(), reply)).await?;
-        let mut session = Session::new(settings, rejections, assign.earlier(&node));
+        let mut session = Box::new(Session::new(settings, rejections, assign.earlier(&node)));
         session.handle_snapshot(clock(), snapshot);
 
         let conversation = Self {
             environment,
             world,
-            variant: call.variant,
-            only: call.only,
-            peer: call.peer.clone(),
+            variant: caller.variant,
+            only: caller.only,
+            peer: caller.peer.clone(),
             node,
             group,
             session,
             bodies: environment.bodies(&assign),
-            names: limits::Names::default(),
+            turn: Turn::Over,
             held: Vec::new(),
             foreign_told: false,
             unknown_logged: false,
         };
-        let stream = StreamId(environment.next_stream.fetch_add(1, Ordering::Relaxed));
-        let presence = Presence::open(stream, fleet.clone(), conversation.opened()).await?;
-        debug!(peer = call.peer, node = ?conversation.node.id, "stream opened");
+        let presence = Presence::open(environment.next_stream(), fleet.clone(), conversation.opened()).await?;
+        debug!(peer = caller.peer, node = ?conversation.node.id, "stream opened");
         Ok((conversation, presence))
     }
 
     /// Runs until the client leaves, which is `Ok` with the reason, or the stream has to end with a status.
-    async fn run<Q: Into<Inbound>>(
-        &mut self,
-        call: &mut Call<Q>,
-        first: Inbound,
-        presence: &Presence,
-    ) -> Result<&'static str, Status> {
+    async fn run(&mut self, call: &mut Call, first: Inbound, presence: &Presence) -> Result<&'static str, Status> {
+        let Call { inbound, outlet, ending, .. } = call;
         let mut stop = self.environment.stop.clone();
         self.handle(first)?;
         // When the session last had nothing to send; `None` while it may have, and the thing to wait for is room.
         let mut idle_since = None;
         loop {
             self.report(presence).await?;
+            let stalls_at = outlet.waiting_since().map(|since| since + limits::STALLED);
+            if stalls_at.is_some_and(|stalls_at| self.now() >= stalls_at) {
+                return Err(self.stalled());
+            }
             // Asked from that time on, so that no deadline falls between the poll and the question.
             let deadline = idle_since.and_then(|since| self.session.next_deadline(since));
-            let pause = deadline.map(|deadline| deadline.saturating_sub(self.now()));
+            let next = [deadline, stalls_at, self.turn.ends_at()].into_iter().flatten().min();
+            let pause = next.map(|next| next.saturating_sub(self.now()));
             tokio::select! {
-                message = call.inbound.message() => match message {
-                    Ok(Some(message)) => {
-                        self.handle(message.into())?;
+                request = inbound.next() => match request {
+                    Ok(Some(request)) => {
+                        self.handle(request)?;
                         idle_since = None;
                     }
                     Ok(None) => return Ok("the client ended the stream"),
-                    Err(_) if call.outbound.is_closed() => return Ok(DISCONNECTED),
+                    Err(_) if outlet.is_gone() => return Ok(DISCONNECTED),
                     Err(status) => {
                         let words = format!("cannot read requests: {}", status.message());
                         return Err(Status::new(status.code(), words));
@@ -217,8 +211,11 @@ impl<'a> Conversation<'a> {
                     self.take_world(presence).await?;
                     idle_since = None;
                 }
-                room = call.outbound.reserve(), if idle_since.is_none() => {
-                    let Ok(room) = room else { return Ok(DISCONNECTED) };
+                permit = self.environment.admission.turn(), if matches!(self.turn, Turn::Waiting) => {
+                    self.turn = Turn::Held { until: self.now() + FIRST_ANSWER_TIME, _permit: permit };
+                }
+                room = outlet.room(), if idle_since.is_none() && !matches!(self.turn, Turn::Waiting) => {
+                    let Ok(()) = room else { return Ok(DISCONNECTED) };
                     let now = self.now();
                     match self.session.poll_response(now) {
                         Some(response) => {
@@ -226,16 +223,33 @@ impl<'a> Conversation<'a> {
                             let body = self.bodies.body(self.variant, response);
                             let frame = Frame::new(nonce, &body)?;
                             self.environment.config.metrics.pushed(ty, frame.bytes());
-                            room.send(Ok(Box::new(frame)));
+                            outlet.send(Ok(frame));
                         }
-                        None => idle_since = Some(now),
+                        None => {
+                            idle_since = Some(now);
+                            self.turn = Turn::Over;
+                        }
                     }
                 }
-                () = tokio::time::sleep(pause.unwrap_or_default()), if pause.is_some() => idle_since = None,
-                () = call.outbound.closed() => return Ok(DISCONNECTED),
+                () = tokio::time::sleep(pause.unwrap_or_default()), if pause.is_some() => {
+                    if self.turn.ends_at().is_some_and(|ends_at| self.now() >= ends_at) {
+                        self.turn = Turn::Over;
+                    }
+                    idle_since = None;
+                }
+                () = outlet.gone() => return Ok(DISCONNECTED),
+                () = Ending::wait(ending) => return Err(Ending::status()),
                 () = stop.wait() => return Err(shutting_down()),
             }
         }
+    }
+
+    /// Ends a stream whose client takes nothing: it costs one response as long as it lasts, and is told so if it ever
+    /// reads on.
+    fn stalled(&self) -> Status {
+        let time = limits::STALLED.as_secs();
+        warn!(peer = self.peer, node = ?self.node.id, "took nothing of what it was sent for {time} s; stream ended");
+        Status::unavailable(format!("the client took nothing of what it was sent for {time} s"))
     }
 
     /// Hands the session what concerns a type that is served here.
@@ -248,7 +262,8 @@ impl<'a> Conversation<'a> {
             }
             return Ok(());
         };
-        self.names.take(ty, &body)?;
+        limits::check_names(&body)?;
+        let named = limits::names(&body) > 0;
         let request = Request { ty, nonce, error, body };
         if self.holds(&request) {
             self.held.push(request);
@@ -257,6 +272,11 @@ impl<'a> Conversation<'a> {
             }
         } else {
             self.session.handle_request(self.now(), request);
+        }
+        if named {
+            self.session.share_names(ty, |names| self.environment.names.share(names));
+            let held: usize = self.held.iter().map(|held| limits::names(&held.body)).sum();
+            limits::check_count(self.session.named() + held)?;
         }
         Ok(())
     }
@@ -275,7 +295,9 @@ impl<'a> Conversation<'a> {
         let snapshot = world.assign(&self.node).snapshot;
         let set = snapshot.set(request.ty);
         match &request.body {
-            RequestBody::Sotw { version, .. } => !version.is_empty() && *version != set.version().to_string(),
+            RequestBody::Sotw { version, .. } | RequestBody::SotwSameNames { version } => {
+                !version.is_empty() && *version != set.version().to_string()
+            }
             RequestBody::Delta { initial, .. } => initial
                 .iter()
                 .any(|(name, version)| set.get(name).is_some_and(|resource| resource.version.to_string() != *version)),
@@ -290,7 +312,9 @@ impl<'a> Conversation<'a> {
         self.bodies = self.environment.bodies(&assign);
         if !assign.is_guess() {
             for request in std::mem::take(&mut self.held) {
+                let ty = request.ty;
                 self.session.handle_request(self.now(), request);
+                self.session.share_names(ty, |names| self.environment.names.share(names));
             }
         }
         if group != self.group {
@@ -307,6 +331,9 @@ impl<'a> Conversation<'a> {
         }
         while let Some(event) = self.session.poll_event() {
             self.environment.config.metrics.happened(&event);
+            if matches!((&event, &self.turn), (Event::Subscribed { .. }, Turn::Over)) {
+                self.turn = Turn::Waiting;
+            }
             presence.tell(StreamEvent::Session(event)).await?;
         }
         Ok(())
@@ -325,6 +352,15 @@ impl<'a> Conversation<'a> {
             user_agent: format!("{user_agent_name} {user_agent_version}").trim().to_owned(),
             variant: self.variant,
             peer: self.peer.clone(),
+        }
+    }
+}
+
+impl Turn {
+    fn ends_at(&self) -> Option<Duration> {
+        match self {
+            Turn::Held { until, .. } => Some(*until),
+            Turn::Over | Turn::Waiting => None,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod telemetry;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -11,6 +12,8 @@ use envoy_types::pb::envoy::service::status::v3::{
     ClientStatusRequest, ConfigStatus, client_status_discovery_service_client::ClientStatusDiscoveryServiceClient,
 };
 use envoy_types::pb::envoy::r#type::matcher::v3::{NodeMatcher, StringMatcher, string_matcher::MatchPattern};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::ReceiverStream;
@@ -81,6 +84,7 @@ impl Assign for Heavy {
 }
 
 struct Fixture {
+    address: SocketAddr,
     channel: Channel,
     /// Milliseconds; it stands still unless a test moves it.
     clock: Arc<AtomicU64>,
@@ -100,6 +104,11 @@ impl Fixture {
 
     /// A server that has loaded nothing.
     async fn empty() -> Self {
+        Self::with(|config| config).await
+    }
+
+    /// A server that has loaded nothing, with some of its configuration changed.
+    async fn with(change: impl FnOnce(Config) -> Config) -> Self {
         let (world, config_world) = watch::channel(None);
         // As small as can be, so that whoever does not wait for the fleet loses something.
         let (fleet, mut queue) = mpsc::channel(1);
@@ -120,11 +129,12 @@ impl Fixture {
             clock: Arc::new(move || Duration::from_millis(time.load(Ordering::SeqCst))),
             ..config(config_world, fleet)
         };
-        let bound = bind(config).await.unwrap();
-        let endpoint = Endpoint::from_shared(format!("http://{}", bound.addr)).unwrap();
+        let bound = bind(change(config)).await.unwrap();
+        let address = bound.addr;
+        let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let server = tokio::spawn(bound.serve(async move { drop(stopped.await) }));
-        Self { clock, channel: endpoint.connect().await.unwrap(), world, events, stop, server }
+        Self { address, clock, channel: endpoint.connect().await.unwrap(), world, events, stop, server }
     }
 
     fn publish(&self, name: &'static str) {
@@ -182,6 +192,7 @@ fn config(world: super::World, fleet: mpsc::Sender<Message>) -> Config {
         instance: "serin-test".to_owned(),
         ack_timeout: Duration::from_secs(20),
         ordered: true,
+        max_connection_age: None,
         world,
         fleet,
         reports: mpsc::channel(1).0,
@@ -379,6 +390,83 @@ async fn requests_are_read_while_the_client_does_not_read() {
     requests.send(ask("")).await.unwrap();
     assert_eq!(fixture.closed().await, "a request on an aggregated stream needs a type_url");
     drop(responses);
+}
+
+/// One HTTP/2 frame.
+fn http2(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+/// A client that asks and never reads from its socket.
+async fn ask_and_never_read(address: SocketAddr, request: &DiscoveryRequest) -> TcpStream {
+    let literal = |name: &[u8], value: &str| [name, &[u8::try_from(value.len()).unwrap()], value.as_bytes()].concat();
+    let path = "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources";
+    // POST and http of HPACK's static table, then its :authority, :path and content-type with values of their own.
+    let authority = literal(&[0x01], "serin");
+    let headers = [&[0x83, 0x86][..], &authority, &literal(&[0x04], path), &literal(&[0x0f, 0x10], "application/grpc")];
+    let message = prost::Message::encode_to_vec(request);
+    let length = u32::try_from(message.len()).unwrap().to_be_bytes();
+    let said = [
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(),
+        http2(4, 0, 0, &[]),
+        http2(1, 0x4, 1, &headers.concat()),
+        http2(0, 0, 1, &[&[0][..], &length, &message].concat()),
+    ];
+    let mut socket = TcpStream::connect(address).await.unwrap();
+    socket.write_all(&said.concat()).await.unwrap();
+    socket
+}
+
+#[tokio::test]
+async fn a_client_that_takes_nothing_is_ended_with_a_reason_and_slows_nobody() {
+    let mut fixture = Fixture::loaded().await;
+    fixture.world.send_replace(Some(Arc::new(Heavy)));
+    let stalled = ask_and_never_read(fixture.address, &ask(ResourceType::Cluster.type_url())).await;
+    assert_eq!(fixture.opened().await, "heavy");
+    while !matches!(within(fixture.events.recv()).await, Some(StreamEvent::Session(xds::Event::Sent { .. }))) {}
+
+    fixture.publish("blue");
+    let (requests, mut responses) = fixture.sotw().await.unwrap();
+    requests.send(ask(ResourceType::Cluster.type_url())).await.unwrap();
+    let mut reason = None;
+    for name in ["green", "blue"].into_iter().cycle() {
+        let response = within(responses.message()).await.unwrap().unwrap();
+        let DiscoveryResponse { version_info, nonce: response_nonce, type_url, .. } = response;
+        let ack = DiscoveryRequest { node: None, version_info, response_nonce, ..ask(type_url) };
+        requests.send(ack).await.unwrap();
+        while let Ok(event) = fixture.events.try_recv() {
+            if let StreamEvent::Closed { reason: why } = event {
+                reason = Some(why);
+            }
+        }
+        if reason.is_some() {
+            break;
+        }
+        // Again and again, because the first part of what it was sent may still be on its way into the socket.
+        fixture.clock.fetch_add(30_000, Ordering::SeqCst);
+        fixture.publish(name);
+    }
+    assert_eq!(reason.unwrap(), "the client took nothing of what it was sent for 30 s");
+    drop(stalled);
+}
+
+#[tokio::test]
+async fn an_old_connection_ends_and_its_client_comes_back() {
+    let fixture =
+        Fixture::with(|config| Config { max_connection_age: Some(Duration::from_millis(50)), ..config }).await;
+    fixture.publish("blue");
+    for _ in 0..2 {
+        let (requests, mut responses) = loop {
+            // A call that meets the end of the connection is to be made again.
+            if let Ok(opened) = fixture.sotw().await {
+                break opened;
+            }
+        };
+        drop(requests.send(ask("type.googleapis.com/example.Unheard")).await);
+        let status = end(&mut responses).await;
+        assert_eq!(status.code(), Code::Unavailable, "{status}");
+    }
 }
 
 #[tokio::test]

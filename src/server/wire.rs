@@ -1,6 +1,5 @@
-//! Between the messages of the wire and the values of [`crate::xds`]; no rule of the protocol lives here.
-//!
-//! The two variants meet in [`Inbound`] and [`encode`], so that one stream task serves both.
+//! Between the messages of the wire and the values of [`crate::xds`]; no rule of the protocol lives here. Requests are
+//! read in [`super::requests`].
 
 use std::collections::BTreeMap;
 
@@ -10,64 +9,10 @@ use prost_types::value::Kind;
 
 use super::proto::envoy::service::discovery::v3 as discovery;
 use super::proto::google::protobuf::Any;
-use crate::xds::{ClientKind, Node, RequestBody, Resource, ResourceType, Response, Variant};
+use crate::xds::{ClientKind, Node, Resource, ResourceType, Response, Variant};
 
 /// Integers up to here are exact in the doubles that protobuf's `Struct` holds: 2^53.
 const EXACT_INTEGER: f64 = 9_007_199_254_740_992.0;
-
-/// A request of either variant, before anything in it is judged.
-#[derive(Debug, PartialEq)]
-pub(super) struct Inbound {
-    pub(super) node: Option<discovery::Node>,
-    pub(super) type_url: String,
-    pub(super) nonce: String,
-    pub(super) error: Option<String>,
-    pub(super) body: RequestBody,
-}
-
-impl From<discovery::DiscoveryRequest> for Inbound {
-    fn from(request: discovery::DiscoveryRequest) -> Self {
-        let discovery::DiscoveryRequest { version_info, node, resource_names, type_url, response_nonce, error_detail } =
-            request;
-        Self {
-            node,
-            type_url,
-            nonce: response_nonce,
-            error: error_detail.map(error_words),
-            body: RequestBody::Sotw { version: version_info, names: resource_names },
-        }
-    }
-}
-
-impl From<discovery::DeltaDiscoveryRequest> for Inbound {
-    fn from(request: discovery::DeltaDiscoveryRequest) -> Self {
-        let discovery::DeltaDiscoveryRequest {
-            node,
-            type_url,
-            resource_names_subscribe,
-            resource_names_unsubscribe,
-            initial_resource_versions,
-            response_nonce,
-            error_detail,
-        } = request;
-        Self {
-            node,
-            type_url,
-            nonce: response_nonce,
-            error: error_detail.map(error_words),
-            body: RequestBody::Delta {
-                subscribe: resource_names_subscribe,
-                unsubscribe: resource_names_unsubscribe,
-                initial: initial_resource_versions,
-            },
-        }
-    }
-}
-
-/// The presence of `error_detail` is what makes a NACK, so a client that gives no reason still NACKs.
-fn error_words(status: discovery::Status) -> String {
-    if status.message.is_empty() { format!("no reason given (code {})", status.code) } else { status.message }
-}
 
 /// Encodes a response, less its nonce: this is the same for every stream in the same state. `identifier` becomes
 /// `control_plane.identifier`.
@@ -185,34 +130,6 @@ mod tests {
             resources: vec![Arc::new(Resource::new("blue", Bytes::from_static(b"body")))],
             removed: vec!["green".into()],
         }
-    }
-
-    #[test]
-    fn sotw_request_keeps_every_field() {
-        let inbound = Inbound::from(discovery::DiscoveryRequest {
-            version_info: "v".into(),
-            node: Some(discovery::Node { id: "n".into(), ..Default::default() }),
-            resource_names: vec!["a".into(), String::new()],
-            type_url: "t".into(),
-            response_nonce: "not a number".into(),
-            error_detail: Some(discovery::Status { code: 13, message: "bad".into() }),
-        });
-        assert_eq!(inbound.node.map(|node| node.id), Some("n".into()));
-        assert_eq!((&*inbound.type_url, &*inbound.nonce), ("t", "not a number"));
-        assert_eq!(inbound.error.as_deref(), Some("bad"));
-        assert_eq!(inbound.body, RequestBody::Sotw { version: "v".into(), names: vec!["a".into(), String::new()] });
-    }
-
-    #[test]
-    fn a_nack_without_words_stays_a_nack() {
-        let inbound = Inbound::from(discovery::DeltaDiscoveryRequest {
-            initial_resource_versions: [("a".to_owned(), "1".to_owned())].into(),
-            error_detail: Some(discovery::Status { code: 3, message: String::new() }),
-            ..Default::default()
-        });
-        assert_eq!(inbound.error.as_deref(), Some("no reason given (code 3)"));
-        let RequestBody::Delta { initial, .. } = inbound.body else { panic!("not delta") };
-        assert_eq!(initial, [("a".to_owned(), "1".to_owned())].into());
     }
 
     #[test]

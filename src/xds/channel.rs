@@ -2,32 +2,16 @@
 //!
 //! Types are independent sub-streams of the protocol; how they wait for each other is [`super::session`]'s business.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::subscription::{Change, Subscription};
+use super::held::{Held, Holdings};
+use super::subscription::{Change, Subscription, Wanted};
 use super::{Rejection, Resource, TypeSet, Version};
 
 /// Bound on the error words kept of a NACK, in bytes: Envoy quotes whole resources in them.
 const MAX_ERROR: usize = 2_048;
-
-/// What the client has of one name, as far as this side can know.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Held {
-    /// The version it was last sent or said it has; `None` after a NACK, which may have been applied in part.
-    pub(super) version: Option<Version>,
-    /// The resource of that version, where it is known.
-    pub(super) body: Option<Arc<Resource>>,
-    /// Whether the client acknowledged that version.
-    pub(super) acked: bool,
-    /// The last resource it acknowledged under this name.
-    pub(super) good: Option<Arc<Resource>>,
-    /// Whether it came with something under this name whose content this side does not know.
-    pub(super) older: bool,
-    /// The generation of snapshots in which the name was gone.
-    pub(super) vanished: Option<u64>,
-}
 
 /// A response the client has not answered yet.
 #[derive(Debug)]
@@ -39,9 +23,31 @@ pub(super) struct InFlight {
     /// Version of the group's set it was made from.
     pub(super) target: Version,
     /// What it set.
-    pub(super) set: Vec<(Arc<str>, Version)>,
+    pub(super) set: Carried,
     /// The generation it brings the client up to, if it leaves nothing back.
     pub(super) covers: Option<u64>,
+}
+
+/// What a response set.
+#[derive(Debug)]
+pub(super) enum Carried {
+    /// All that the client wants of this set, where it had nothing before.
+    All(Arc<TypeSet>, Wanted),
+    /// These.
+    Some(Vec<(Arc<str>, Version)>),
+}
+
+impl Carried {
+    /// By name.
+    fn to_vec(&self) -> Vec<(Arc<str>, Version)> {
+        match self {
+            Self::All(set, wanted) => {
+                let wanted = set.iter().filter(|resource| wanted.covers(&resource.name));
+                wanted.map(|resource| (Arc::clone(&resource.name), resource.version)).collect()
+            }
+            Self::Some(set) => set.clone(),
+        }
+    }
 }
 
 /// Whether a type is spoken of on a stream.
@@ -60,7 +66,7 @@ pub(super) enum Opened {
 pub(super) struct Channel {
     pub(super) opened: Opened,
     pub(super) subscription: Subscription,
-    pub(super) held: BTreeMap<Arc<str>, Held>,
+    pub(super) held: Holdings,
     /// Names under which the client may have something else than it should: all that [`super::plan`] looks at, besides
     /// `asked`. Of every other name it has what the snapshot has, or needs nothing.
     pub(super) loose: BTreeSet<Arc<str>>,
@@ -86,6 +92,12 @@ impl Channel {
         self.opened != Opened::No
     }
 
+    /// How many names the client has brought.
+    pub(super) fn named(&self) -> usize {
+        let names = self.subscription.names();
+        names.len() + self.held.unknown().filter(|name| !names.contains(name)).count()
+    }
+
     /// Whether `name` in `version` was rejected and must not be sent.
     pub(super) fn rejected(&self, name: &str, version: Version) -> bool {
         self.rejections.iter().any(|rejection| rejection.suspects.get(name) == Some(&version))
@@ -94,13 +106,16 @@ impl Channel {
     /// Goes from the snapshot's set `before` to `target`, which is of that generation.
     pub(super) fn retarget(&mut self, before: &TypeSet, target: &TypeSet, generation: u64) {
         // What this node rejected on an earlier stream may be gone by the first.
-        let tainted: Vec<_> = self.held.keys().filter(|_| generation == 1).cloned().collect();
+        let tainted: Vec<_> = if generation == 1 { self.held.names().cloned().collect() } else { Vec::new() };
         for name in target.changes_from(before).chain(&tainted) {
-            if let Some(held) = self.held.get_mut(name) {
-                held.vanished = match target.get(name) {
+            if let Some(held) = self.held.get(name) {
+                let vanished = match target.get(name) {
                     Some(_) => None,
                     None => held.vanished.or(Some(generation)),
                 };
+                if held.vanished != vanished {
+                    self.held.entry(name).vanished = vanished;
+                }
             } else if !self.subscription.covers(name) {
                 continue;
             }
@@ -116,7 +131,7 @@ impl Channel {
         }
         self.answer_due |= change.widened;
         if change.narrowed {
-            self.held.retain(|name, _| self.subscription.covers(name));
+            self.held.retain(|name| self.subscription.covers(name));
         }
         self.asked.retain(|name| self.subscription.covers(name));
         self.asked.extend(change.asked);
@@ -128,9 +143,9 @@ impl Channel {
         let wanted: BTreeSet<_> = if self.subscription.is_wildcard() {
             target.iter().map(|resource| Arc::clone(&resource.name)).collect()
         } else {
-            self.subscription.names().clone()
+            self.subscription.names().iter().cloned().collect()
         };
-        wanted.into_iter().chain(self.held.keys().cloned()).chain(self.asked.iter().cloned()).collect()
+        wanted.into_iter().chain(self.held.names().cloned()).chain(self.asked.iter().cloned()).collect()
     }
 
     /// Lets go of the names under which the client has what it should.
@@ -191,13 +206,18 @@ impl Channel {
 
     /// Notes a response as sent: from here on the client may have it, whatever it answers.
     pub(super) fn sent(&mut self, in_flight: InFlight, resources: &[Arc<Resource>]) {
-        for resource in resources {
-            let held = self.held.entry(Arc::clone(&resource.name)).or_default();
-            if held.version != Some(resource.version) {
-                held.acked = false;
+        match &in_flight.set {
+            Carried::All(set, wanted) => self.held.sent_all(set, wanted),
+            Carried::Some(_) => {
+                for resource in resources {
+                    let held = self.held.entry(&resource.name);
+                    if held.version != Some(resource.version) {
+                        held.acked = false;
+                    }
+                    held.version = Some(resource.version);
+                    held.body = Some(Arc::clone(resource));
+                }
             }
-            held.version = Some(resource.version);
-            held.body = Some(Arc::clone(resource));
         }
         self.answer_due = false;
         self.unknown_state = false;
@@ -210,8 +230,10 @@ impl Channel {
         let nonce: u64 = nonce.parse().ok()?;
         let index = self.in_flight.iter().position(|response| response.nonce == nonce)?;
         self.in_flight.drain(..=index).reduce(|older, mut newer| {
-            let replaced: BTreeSet<Arc<str>> = newer.set.iter().map(|(name, _)| Arc::clone(name)).collect();
-            newer.set.extend(older.set.into_iter().filter(|(name, _)| !replaced.contains(name)));
+            let mut set = newer.set.to_vec();
+            let replaced: BTreeSet<Arc<str>> = set.iter().map(|(name, _)| Arc::clone(name)).collect();
+            set.extend(older.set.to_vec().into_iter().filter(|(name, _)| !replaced.contains(name)));
+            newer.set = Carried::Some(set);
             newer.covers = newer.covers.max(older.covers);
             newer
         })
@@ -219,12 +241,11 @@ impl Channel {
 
     /// The client has what `response` carried.
     pub(super) fn acked(&mut self, response: &InFlight) {
-        for (name, version) in &response.set {
-            if let Some(held) = self.held.get_mut(name)
-                && held.version == Some(*version)
-            {
-                (held.acked, held.older) = (true, false);
-                held.good.clone_from(&held.body);
+        let all = if let Carried::All(set, _) = &response.set { self.held.acked_all(set) } else { false };
+        let each = if all { Vec::new() } else { response.set.to_vec() };
+        for (name, version) in each {
+            if let Some(held) = self.held.get_mut(&name).filter(|held| held.version == Some(version)) {
+                held.acked();
             }
         }
         if let Some(generation) = response.covers {
@@ -235,11 +256,12 @@ impl Channel {
     /// The client rejected `response`; it may have applied it in part. Returns the rejection.
     pub(super) fn nacked(&mut self, response: &InFlight, mut rejection: Rejection) -> Rejection {
         let changed = |(name, version): &&(Arc<str>, Version)| {
-            self.held.get(name).is_none_or(|held| held.good.as_ref().is_none_or(|good| good.version != *version))
+            self.held.get(name).is_none_or(|held| held.good.is_none_or(|good| good.version != *version))
         };
-        let mut suspects: Vec<_> = response.set.iter().filter(changed).cloned().collect();
+        let set = response.set.to_vec();
+        let mut suspects: Vec<_> = set.iter().filter(changed).cloned().collect();
         if suspects.is_empty() {
-            suspects.clone_from(&response.set);
+            suspects.clone_from(&set);
         }
         // The words are not stable enough to act on, but where they name a resource they spare the others.
         rejection.named = suspects.iter().any(|(name, _)| mentions(&rejection.error, name));
@@ -247,8 +269,8 @@ impl Channel {
             suspects.retain(|(name, _)| mentions(&rejection.error, name));
         }
         let accused = |name: &Arc<str>| suspects.iter().any(|(suspect, _)| suspect == name);
-        self.loose.extend(response.set.iter().map(|(name, _)| Arc::clone(name)));
-        for (name, version) in &response.set {
+        self.loose.extend(set.iter().map(|(name, _)| Arc::clone(name)));
+        for (name, version) in &set {
             // What a newer response replaced is no longer what the client has.
             let Some(held) = self.held.get_mut(name).filter(|held| held.version == Some(*version)) else { continue };
             (held.version, held.acked) = (None, false);

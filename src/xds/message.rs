@@ -49,6 +49,11 @@ pub enum RequestBody {
         /// `resource_names`: the whole subscription.
         names: Vec<String>,
     },
+    /// `DiscoveryRequest` with the names of the one before of its type.
+    SotwSameNames {
+        /// `version_info`
+        version: String,
+    },
     /// `DeltaDiscoveryRequest`
     Delta {
         /// `resource_names_subscribe`
@@ -58,6 +63,13 @@ pub enum RequestBody {
         /// `initial_resource_versions`: what the client holds, by name.
         initial: BTreeMap<String, String>,
     },
+}
+
+impl Default for RequestBody {
+    /// What an acknowledgement of the delta variant says beside its nonce.
+    fn default() -> Self {
+        Self::Delta { subscribe: Vec::new(), unsubscribe: Vec::new(), initial: BTreeMap::new() }
+    }
 }
 
 /// A discovery response, ready to be framed.

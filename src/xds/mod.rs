@@ -5,7 +5,9 @@
 //! Rules are those of <https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol>.
 
 mod channel;
+mod held;
 mod message;
+mod names;
 mod node;
 mod order;
 mod past;
@@ -16,6 +18,7 @@ mod snapshot;
 mod subscription;
 
 pub use message::{ClientKind, Event, Rejection, Request, RequestBody, Response, Settings, Variant};
+pub use names::Names;
 pub use node::{Assign, Assignment, Node};
 pub use resource::{Resource, ResourceType, Version};
 pub use session::Session;

@@ -11,7 +11,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use prost::Message;
 
-use super::channel::{Channel, Held};
+use super::channel::Channel;
+use super::held::Having;
 use super::order::{self, REMOVAL_GRACE};
 use super::resource::Sum;
 use super::session::Session;
@@ -106,8 +107,8 @@ impl Session {
             let unused = full && held.good.is_none() && !held.older && !held.acked;
             if blocked || !(unused || self.may_remove(ty, vanished, now)) {
                 plan.complete = false;
-                let newest = held.body.as_ref().filter(|_| held.acked);
-                let kept = newest.or(held.good.as_ref()).or(held.body.as_ref());
+                let newest = held.body.filter(|_| held.acked);
+                let kept = newest.or(held.good).or(held.body);
                 // What is not acknowledged is taken back.
                 plan.changed.extend(kept.filter(|kept| full && held.version != Some(kept.version)).cloned());
                 kept_back.extend(kept.cloned());
@@ -140,7 +141,7 @@ impl Session {
     fn answer_unknown(&self, ty: ResourceType, name: &Arc<str>, plan: &mut Plan) {
         let removed = plan.removed.iter().position(|removed| removed == name);
         match (self.channel(ty).held.get(name), removed) {
-            (Some(held), None) => plan.changed.extend(held.body.clone()),
+            (Some(held), None) => plan.changed.extend(held.body.cloned()),
             // A cluster warms until its endpoints come; an empty assignment ends that, silence would not.
             (_, removed) if ty == ResourceType::Endpoint => {
                 removed.map(|index| plan.removed.remove(index));
@@ -151,12 +152,12 @@ impl Session {
         }
     }
 
-    fn desire(&self, ty: ResourceType, resource: &Arc<Resource>, held: Option<&Held>, now: Duration) -> Desire {
+    fn desire(&self, ty: ResourceType, resource: &Arc<Resource>, held: Option<Having<'_>>, now: Duration) -> Desire {
         let channel = self.channel(ty);
         if channel.rejected(&resource.name, resource.version) {
             return match held {
-                Some(Held { good: Some(good), .. }) => Desire::Have(Arc::clone(good)),
-                Some(Held { older: true, .. }) => Desire::LeaveUnknown,
+                Some(Having { good: Some(good), .. }) => Desire::Have(Arc::clone(good)),
+                Some(Having { older: true, .. }) => Desire::LeaveUnknown,
                 _ if channel.unknown_state => Desire::LeaveUnknown,
                 _ => Desire::Without,
             };
@@ -170,7 +171,7 @@ impl Session {
             return Desire::Have(Arc::clone(resource));
         }
         match held {
-            Some(Held { body: Some(body), .. } | Held { good: Some(body), .. }) => {
+            Some(Having { body: Some(body), .. } | Having { good: Some(body), .. }) => {
                 Desire::Leave(Some(Arc::clone(body)))
             }
             _ if has_older => Desire::LeaveUnknown,
@@ -206,7 +207,7 @@ impl Session {
             return true;
         }
         let held = channel.held.get(&resource.name);
-        let answered = |held: &Held| held.acked || channel.in_flight.is_empty();
+        let answered = |held: Having<'_>| held.acked || channel.in_flight.is_empty();
         if held.is_some_and(|held| held.version == Some(resource.version) && answered(held)) {
             return true;
         }

@@ -5,17 +5,21 @@
 //! client costs one response and next gets the newest state; only a CDS response that is never answered is replaced,
 //! since Envoy withholds its acknowledgement while a cluster cannot warm.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::channel::{Channel, Held, InFlight, Opened};
+use super::channel::{Carried, Channel, InFlight, Opened};
+use super::held::Held;
 use super::order::{self, REMOVAL_GRACE};
-use super::subscription::{Change, Subscription};
+use super::plan::Plan;
+use super::subscription::Subscription;
 use super::{
-    ClientKind, Event, Rejection, Request, RequestBody, Resource, ResourceType, Response, Settings, Snapshot, Variant,
-    Version,
+    ClientKind, Event, Names, Rejection, Request, RequestBody, Resource, ResourceType, Response, Settings, Snapshot,
+    Variant, Version,
 };
+
+mod subscribing;
 
 /// How many earlier snapshots are remembered. What a client still holds of them it lets go of within a few.
 const MAX_EARLIER: usize = 4;
@@ -52,8 +56,9 @@ impl Session {
         for rejection in rejections {
             let channel = &mut channels[rejection.ty.index()];
             // The client may have what it rejected, and does not say so when it comes back.
-            let tainted = rejection.fresh.iter().map(|name| (Arc::clone(name), Held::default()));
-            channel.held.extend(tainted.filter(|_| settings.variant == Variant::Delta));
+            if settings.variant == Variant::Delta {
+                rejection.fresh.iter().for_each(|name| channel.held.insert(Arc::clone(name), Held::default()));
+            }
             channel.rejections.push(rejection);
         }
         Self {
@@ -116,6 +121,14 @@ impl Session {
                 self.subscribe_sotw(ty, first, &version, &names);
                 Version::parse(&version)
             }
+            RequestBody::SotwSameNames { version } => {
+                // As the first of a type it would be one without any.
+                if first {
+                    self.came_back |= !version.is_empty();
+                    self.subscribe_sotw(ty, first, &version, &[]);
+                }
+                Version::parse(&version)
+            }
             RequestBody::Delta { subscribe, unsubscribe, initial } => {
                 self.came_back |= first && !initial.is_empty();
                 self.subscribe_delta(ty, first, &subscribe, &unsubscribe, initial);
@@ -172,6 +185,18 @@ impl Session {
             .min()
     }
 
+    /// Puts an equal copy of the names the client is subscribed to of a type, one that others have too, in their place.
+    pub fn share_names(&mut self, ty: ResourceType, share: impl FnOnce(Names) -> Names) {
+        self.channels[ty.index()].subscription.share(share);
+    }
+
+    /// How many names the client has brought: those that it is subscribed to, and those of what it says it has and this
+    /// side does not know.
+    #[must_use]
+    pub fn named(&self) -> usize {
+        self.channels.iter().map(Channel::named).sum()
+    }
+
     pub(super) fn settings(&self) -> &Settings {
         &self.settings
     }
@@ -202,72 +227,6 @@ impl Session {
 
     pub(super) fn last_opened(&self) -> Duration {
         self.last_opened
-    }
-
-    fn subscribe_sotw(&mut self, ty: ResourceType, first: bool, version: &str, names: &[String]) {
-        let held = Version::parse(version).filter(|_| first && order::is_full_state(ty));
-        let held = held.and_then(|version| self.recall(ty, version));
-        let target = self.target.set(ty);
-        let channel = &mut self.channels[ty.index()];
-        let change = channel.subscription.replace(ty, self.settings.client, names);
-        if first {
-            match held {
-                Some(set) if channel.subscription.is_only_wildcard() => {
-                    set.iter().for_each(|resource| channel.adopt_named(resource, target, self.generation));
-                }
-                _ => channel.unknown_state = !version.is_empty(),
-            }
-            if channel.unknown_state {
-                // It has something under the names it asks for; an empty answer must not take that away.
-                for name in channel.subscription.names().clone() {
-                    channel.adopt(name, None, target, self.generation);
-                }
-            }
-        }
-        let anew = first || change != Change::default();
-        channel.apply(change);
-        if anew {
-            channel.loose = channel.all(target);
-        }
-    }
-
-    fn subscribe_delta(
-        &mut self,
-        ty: ResourceType,
-        first: bool,
-        subscribe: &[String],
-        unsubscribe: &[String],
-        initial: BTreeMap<String, String>,
-    ) {
-        let clusters_asked = self.channel(ResourceType::Cluster).is_open();
-        let target = self.target.set(ty);
-        let channel = &mut self.channels[ty.index()];
-        let mut change = channel.subscription.update(ty, first, subscribe, unsubscribe);
-        if first {
-            // One that comes back has its answer.
-            change.widened &= initial.is_empty();
-            for (name, version) in initial {
-                let version = Version::parse(&version);
-                let name: Arc<str> = name.into();
-                // An Envoy that asks for endpoints before clusters is warming and needs them again.
-                let sure = ty != ResourceType::Endpoint || clusters_asked;
-                if sure && target.get(&name).is_some_and(|resource| Some(resource.version) == version) {
-                    change.asked.remove(&name);
-                }
-                channel.adopt(name, version, target, self.generation);
-            }
-            for (name, held) in &mut channel.held {
-                if target.get(name).is_none() {
-                    held.vanished.get_or_insert(self.generation);
-                }
-            }
-        }
-        let anew = first || change.widened || change.narrowed;
-        channel.loose.extend([&change.asked, &change.dropped, &change.kept_by_wildcard].into_iter().flatten().cloned());
-        channel.apply(change);
-        if anew {
-            channel.loose = channel.all(target);
-        }
     }
 
     fn acked(&mut self, now: Duration, ty: ResourceType, response: &InFlight) {
@@ -316,7 +275,7 @@ impl Session {
             sent_at: now,
             version,
             target,
-            set: plan.changed.iter().map(|r| (Arc::clone(&r.name), r.version)).collect(),
+            set: self.carried(ty, &plan),
             covers: plan.complete.then_some(self.generation),
         };
         if ty == ResourceType::Cluster {
@@ -337,6 +296,22 @@ impl Session {
             Variant::Delta => (plan.changed, plan.removed),
         };
         Some(Response { ty, nonce: self.last_nonce, version, resources, removed })
+    }
+
+    /// What a response by this plan sets.
+    fn carried(&self, ty: ResourceType, plan: &Plan) -> Carried {
+        let (channel, target) = (self.channel(ty), self.target.set(ty));
+        // Who has nothing and is brought up to the whole set is sent all that it wants of it.
+        let all =
+            plan.complete && channel.held.is_empty() && channel.asked.iter().all(|name| target.get(name).is_some());
+        if !all {
+            return Carried::Some(plan.changed.iter().map(|r| (Arc::clone(&r.name), r.version)).collect());
+        }
+        debug_assert!(
+            plan.changed.iter().eq(target.iter().filter(|resource| channel.subscription.covers(&resource.name))),
+            "all of {ty}"
+        );
+        Carried::All(Arc::clone(target), channel.subscription.wanted().clone())
     }
 
     /// Envoy warms a changed cluster anew and waits for its endpoints, for which a delta client does not even ask:
@@ -380,6 +355,7 @@ impl Session {
         let channel = &mut self.channels[ty.index()];
         self.progress |= channel.caught_up < generation;
         channel.caught_up = generation;
+        channel.held.rebase(self.target.set(ty), channel.subscription.wanted());
         if channel.settled != Some(version) {
             channel.settled = Some(version);
             self.events.push_back(Event::Settled { ty, version });

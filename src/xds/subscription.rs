@@ -6,15 +6,27 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::{ClientKind, ResourceType};
+use super::{ClientKind, Names, ResourceType};
 
 const WILDCARD: &str = "*";
 
 /// The names a client wants, or all of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Subscription {
+pub(super) struct Wanted {
     wildcard: bool,
-    names: BTreeSet<Arc<str>>,
+    names: Names,
+}
+
+impl Wanted {
+    pub(super) fn covers(&self, name: &str) -> bool {
+        self.wildcard || self.names.contains(name)
+    }
+}
+
+/// What a client wants, and how it came to say so.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Subscription {
+    wanted: Wanted,
     /// Whether the client has ever named something: from then on an empty list means nothing, not everything.
     explicit: bool,
 }
@@ -36,46 +48,56 @@ pub(super) struct Change {
 
 impl Subscription {
     pub(super) fn covers(&self, name: &str) -> bool {
-        self.wildcard || self.names.contains(name)
+        self.wanted.covers(name)
+    }
+
+    pub(super) fn wanted(&self) -> &Wanted {
+        &self.wanted
     }
 
     pub(super) fn is_wildcard(&self) -> bool {
-        self.wildcard
+        self.wanted.wildcard
     }
 
     /// Whether everything is wanted and nothing by name.
     pub(super) fn is_only_wildcard(&self) -> bool {
-        self.wildcard && self.names.is_empty()
+        self.wanted.wildcard && self.wanted.names.is_empty()
     }
 
-    pub(super) fn names(&self) -> &BTreeSet<Arc<str>> {
-        &self.names
+    pub(super) fn names(&self) -> &Names {
+        &self.wanted.names
+    }
+
+    /// Puts an equal copy of the names, one that others have too, in the place of this stream's own.
+    pub(super) fn share(&mut self, share: impl FnOnce(Names) -> Names) {
+        self.wanted.names = share(std::mem::take(&mut self.wanted.names));
     }
 
     /// Everything, as a client that never asked is given it.
     pub(super) fn all() -> Self {
-        Self { wildcard: true, ..Self::default() }
+        Self { wanted: Wanted { wildcard: true, ..Wanted::default() }, explicit: false }
     }
 
     /// A state-of-the-world request carries the whole subscription.
     pub(super) fn replace(&mut self, ty: ResourceType, client: ClientKind, names: &[String]) -> Change {
         let star = names.iter().any(|name| name == WILDCARD);
-        let names: BTreeSet<Arc<str>> =
-            names.iter().filter(|name| *name != WILDCARD).map(|name| Arc::from(name.as_str())).collect();
+        let names: Names = names.iter().filter(|name| *name != WILDCARD).map(|name| Arc::from(name.as_str())).collect();
         let legacy = !self.explicit && names.is_empty() && !star && has_legacy_wildcard(ty);
+        let was_wildcard = self.wanted.wildcard;
         // Envoy with on-demand clusters goes from the legacy wildcard to a list without `*` and still means both.
-        let envoy_keeps = self.wildcard && !self.explicit && client == ClientKind::Envoy;
-        let was_wildcard = self.wildcard;
-        self.wildcard = star || legacy || (envoy_keeps && !names.is_empty());
+        let envoy_keeps = was_wildcard && !self.explicit && client == ClientKind::Envoy;
+        let wildcard = star || legacy || (envoy_keeps && !names.is_empty());
         self.explicit |= star || (!names.is_empty() && !envoy_keeps);
-        let change = Change {
-            asked: names.difference(&self.names).cloned().collect(),
-            dropped: self.names.difference(&names).filter(|_| !self.wildcard).cloned().collect(),
-            kept_by_wildcard: BTreeSet::new(),
-            widened: self.wildcard && !was_wildcard,
-            narrowed: was_wildcard && !self.wildcard,
-        };
-        self.names = names;
+        let mut change =
+            Change { widened: wildcard && !was_wildcard, narrowed: was_wildcard && !wildcard, ..Change::default() };
+        for (name, is_new) in names.changes_from(&self.wanted.names) {
+            if is_new {
+                change.asked.insert(Arc::clone(name));
+            } else if !wildcard {
+                change.dropped.insert(Arc::clone(name));
+            }
+        }
+        self.wanted = Wanted { wildcard, names };
         change
     }
 
@@ -87,29 +109,29 @@ impl Subscription {
         subscribe: &[String],
         unsubscribe: &[String],
     ) -> Change {
-        let was_wildcard = self.wildcard;
+        let was_wildcard = self.wanted.wildcard;
         if first && subscribe.is_empty() && has_legacy_wildcard(ty) {
-            self.wildcard = true;
+            self.wanted.wildcard = true;
         }
         let mut change = Change::default();
         for name in subscribe {
             if name == WILDCARD {
-                self.wildcard = true;
+                self.wanted.wildcard = true;
             } else {
                 let name: Arc<str> = name.as_str().into();
-                self.names.insert(Arc::clone(&name));
+                self.wanted.names.insert(Arc::clone(&name));
                 change.asked.insert(name);
             }
         }
         if unsubscribe.iter().any(|name| name == WILDCARD) {
-            self.wildcard = false;
+            self.wanted.wildcard = false;
         }
-        change.widened = self.wildcard && !was_wildcard;
-        change.narrowed = was_wildcard && !self.wildcard;
+        change.widened = self.wanted.wildcard && !was_wildcard;
+        change.narrowed = was_wildcard && !self.wanted.wildcard;
         for name in unsubscribe.iter().filter(|name| *name != WILDCARD) {
             change.asked.remove(name.as_str());
-            if let Some(name) = self.names.take(name.as_str()) {
-                if self.wildcard { &mut change.kept_by_wildcard } else { &mut change.dropped }.insert(name);
+            if let Some(name) = self.wanted.names.take(name) {
+                if self.wanted.wildcard { &mut change.kept_by_wildcard } else { &mut change.dropped }.insert(name);
             }
         }
         change

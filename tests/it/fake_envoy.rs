@@ -362,7 +362,10 @@ impl FakeEnvoy {
 
     fn answer(&mut self, ty: ResourceType, nonce: &str, error: Option<String>) {
         let body = match self.variant {
-            Variant::Sotw => self.sotw_body(ty),
+            // It has told before it answers when it wants others.
+            Variant::Sotw => {
+                RequestBody::SotwSameNames { version: self.versions.get(&ty).cloned().unwrap_or_default() }
+            }
             Variant::Delta => {
                 RequestBody::Delta { subscribe: Vec::new(), unsubscribe: Vec::new(), initial: BTreeMap::new() }
             }

@@ -110,6 +110,7 @@ impl Control {
             reports,
             counted: to_count,
             load_report_interval: INTERVAL,
+            max_connection_age: None,
             bootstrap_clusters: Arc::default(),
             metrics: server::Metrics::default(),
             clock: Arc::new(move || began.elapsed()),

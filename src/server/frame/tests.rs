@@ -1,6 +1,7 @@
 //! What goes over the wire is the message that a codec would have written, and is not copied.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http_body_util::BodyExt;
 use proptest::prelude::*;
@@ -8,7 +9,9 @@ use prost::Message;
 use tonic::Code;
 
 use super::*;
+use crate::server::Clock;
 use crate::server::bodies::Bodies;
+use crate::server::outlet::{Outgoing, outlet};
 use crate::server::proto::envoy::service::discovery::v3 as discovery;
 use crate::server::proto::google::protobuf::Any;
 use crate::xds::{Resource, ResourceType, Response, Variant, Version};
@@ -61,12 +64,20 @@ fn wrapped(ty: ResourceType, resource: &Resource) -> Any {
 
 /// The pieces a stream writes for these outgoing things, and the trailers behind them.
 async fn written(outgoing: Vec<Outgoing>) -> (Vec<Bytes>, HeaderMap) {
-    let (sender, receiver) = mpsc::channel(outgoing.len().max(1));
-    for one in outgoing {
-        sender.send(one).await.unwrap();
-    }
-    drop(sender);
-    let mut body = Frames::new(receiver);
+    let clock: Clock = Arc::new(|| Duration::ZERO);
+    let (outlet, drain) = outlet(&clock);
+    let sending = async move {
+        for one in outgoing {
+            outlet.room().await.unwrap();
+            outlet.send(one);
+        }
+    };
+    let mut body = Frames::new(drain);
+    let (written, ()) = tokio::join!(read(&mut body), sending);
+    written
+}
+
+async fn read(body: &mut Frames) -> (Vec<Bytes>, HeaderMap) {
     let mut pieces = Vec::new();
     while let Some(frame) = body.frame().await {
         match frame.unwrap().into_data() {
@@ -90,7 +101,7 @@ fn message(pieces: &[Bytes]) -> Bytes {
 async fn on_the_wire(variant: Variant, response: &Response) -> Bytes {
     let body = Bodies::new(INSTANCE).body(variant, response.clone());
     let frame = Frame::new(response.nonce, &body).unwrap();
-    let (pieces, _) = written(vec![Ok(Box::new(frame))]).await;
+    let (pieces, _) = written(vec![Ok(frame)]).await;
     message(&pieces)
 }
 
@@ -122,7 +133,7 @@ async fn streams_in_one_state_write_the_same_bytes_at_the_same_place() {
     let mut written_by = Vec::new();
     for nonce in [3, 12_345] {
         let body = bodies.body(Variant::Delta, response(ResourceType::Route, nonce, &heavy(), &[]));
-        let (pieces, _) = written(vec![Ok(Box::new(Frame::new(nonce, &body).unwrap()))]).await;
+        let (pieces, _) = written(vec![Ok(Frame::new(nonce, &body).unwrap())]).await;
         let decoded = discovery::DeltaDiscoveryResponse::decode(message(&pieces)).unwrap();
         assert_eq!((decoded.nonce, decoded.resources.len()), (nonce.to_string(), 2));
         written_by.push(pieces);
@@ -157,7 +168,7 @@ fn only_equal_content_has_one_body() {
 
 #[tokio::test]
 async fn a_small_response_is_one_piece_and_a_stream_ends_with_its_status() {
-    let frame = |nonce| Ok(Box::new(Frame::new(nonce, &Bytes::from_static(b"\x22\x01t")).unwrap()));
+    let frame = |nonce| Ok(Frame::new(nonce, &Bytes::from_static(b"\x22\x01t")).unwrap());
     let (pieces, trailers) = written(vec![frame(1), frame(2), Err(Status::unavailable("the end"))]).await;
     let nonces = pieces.iter().map(|piece| {
         let decoded = discovery::DiscoveryResponse::decode(message(std::slice::from_ref(piece))).unwrap();

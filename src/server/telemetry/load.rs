@@ -12,13 +12,14 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 use tracing::debug;
 
+use super::super::environment::Environment;
 use super::super::limits;
 use super::super::proto::envoy::service::load_stats::v3::load_reporting_service_server as service;
 use super::super::proto::envoy::service::load_stats::v3::{
     ClusterStats, LoadStatsRequest, LoadStatsResponse, UpstreamEndpointStats,
 };
 use super::super::stop::shutting_down;
-use super::super::stream::{self, Environment, ROOM};
+use super::super::stream;
 use super::super::wire;
 use super::{log_refusal, node, tell};
 use crate::telemetry::{Body, Counts, Load, Report};
@@ -53,7 +54,7 @@ impl service::LoadReportingService for LoadStats {
             return Err(stream::not_loaded());
         }
         let peer = request.remote_addr().map_or_else(String::new, |address| address.to_string());
-        let (outbound, responses) = mpsc::channel(ROOM);
+        let (outbound, responses) = mpsc::channel(1);
         tokio::spawn(run(Arc::clone(&self.0), request.into_inner(), outbound, peer));
         Ok(Response::new(ReceiverStream::new(responses)))
     }

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use tonic::{Request, Response, Status, Streaming};
 
+use super::super::environment::Environment;
 use super::super::limits;
 use super::super::proto::envoy::service::metrics::v3::metrics_service_server as service;
 use super::super::proto::envoy::service::metrics::v3::{StreamMetricsMessage, StreamMetricsResponse};
 use super::super::proto::io::prometheus::client::{self, Metric, MetricFamily};
 use super::super::stop::shutting_down;
-use super::super::stream::Environment;
 use super::{log_refusal, node, tell};
 use crate::telemetry::{Body, Flush, Histogram, Metrics as Measured};
 

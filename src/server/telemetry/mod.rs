@@ -12,10 +12,10 @@ use tokio::sync::mpsc;
 use tonic::{Code, Status};
 use tracing::{info, warn};
 
+use super::environment::Environment;
 use super::limits;
 use super::proto::envoy::service::discovery::v3::Node;
 use super::stop::{Stop, shutting_down};
-use super::stream::Environment;
 use crate::telemetry::{Body, Report};
 
 /// Full names of both services.

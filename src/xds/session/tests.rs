@@ -1,5 +1,7 @@
 //! What fuzzing found, one test for each.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 
 use super::ResourceType::{Cluster, Endpoint, Listener};
