@@ -204,20 +204,13 @@ impl Views {
 impl Collector for Views {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut page = Page(encoder);
-        page.gauge(
-            "serin_config_held_files",
-            "Files with a mistake that run on their last good version.",
-            None,
-            [(NONE, self.held)],
-        )?;
+        let help = "Files with a mistake that run on their last good version.";
+        page.single("serin_config_held_files", help, None, self.held)?;
         self.encode_fleet(&mut page)?;
         self.encode_rollouts(&mut page)?;
         self.process.encode(&mut page)
     }
 }
-
-/// No labels.
-pub(super) const NONE: [(&str, &str); 0] = [];
 
 /// What is written so far.
 pub(super) struct Page<'a>(pub(super) DescriptorEncoder<'a>);
@@ -236,6 +229,17 @@ impl Page<'_> {
             metric.encode_family(&labels)?.encode_gauge(&value)?;
         }
         Ok(())
+    }
+
+    /// One gauge that has no labels.
+    pub(super) fn single<V: EncodeGaugeValue>(
+        &mut self,
+        name: &str,
+        help: &str,
+        unit: Option<&Unit>,
+        value: V,
+    ) -> fmt::Result {
+        self.0.encode_descriptor(name, help, unit, MetricType::Gauge)?.encode_gauge(&value)
     }
 }
 
