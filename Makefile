@@ -8,10 +8,10 @@ TOOLS := $(CURDIR)/.tools
 NEXTEST := $(shell command -v cargo-nextest || echo $(TOOLS)/bin/cargo-nextest)
 CARGO_FUZZ := $(shell command -v cargo-fuzz || echo $(TOOLS)/bin/cargo-fuzz)
 
-.PHONY: help demo verdicts test test-envoy fmt lint fuzz
+.PHONY: help demo verdicts bench-reports test test-envoy fmt lint fuzz
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
 
 demo: ## a canary on three Envoys under load (DEMO_SECONDS=40: by itself)
 	@cargo build --bin serin --example demo
@@ -20,6 +20,10 @@ demo: ## a canary on three Envoys under load (DEMO_SECONDS=40: by itself)
 verdicts: ## versions that fail, slow down, die or are fine, judged on real Envoys (RUNS=20: each twenty times)
 	@cargo build --bin serin --example verdicts
 	@ENVOY=$$(tools/envoy.sh) && export ENVOY && exec target/debug/examples/verdicts
+
+bench-reports: ## what it costs to be told by 1,000 proxies what they measure (REPORTS="--case 1000x1000")
+	@cargo build --release --bin serin --example reports
+	@exec target/release/examples/reports $(REPORTS)
 
 test: lint $(NEXTEST) ## everything that CI runs
 	ENVOY=$$(tools/envoy.sh) && export ENVOY && $(NEXTEST) nextest run --no-fail-fast

@@ -136,6 +136,11 @@ impl Serin {
         self.options.admin
     }
 
+    /// The id of its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Ends it as `kill -9` does, and gives back how to start it again in the same place.
     #[cfg_attr(not(test), expect(dead_code, reason = "the demo lets it live"))]
     pub(crate) fn kill(mut self) -> Result<Options> {
@@ -238,7 +243,11 @@ impl Serin {
                 }
             }
         }
-        Err(error.context(format!("serin said:\n{}the fleet:{states}", self.process.last_lines()?)))
+        Err(error.context(format!(
+            "serin, process {}, said:\n{}the fleet:{states}",
+            self.pid(),
+            self.process.last_lines()?
+        )))
     }
 }
 
