@@ -9,9 +9,10 @@
 //! utilisation beside it.
 //!
 //! A. K. Erlang, "Solution of some problems in the theory of probabilities of significance in automatic telephone
-//! exchanges", 1917. The work is bounded: one step of a recurrence per slot, and no more than [`MAX_SLOTS`]; a search takes sixty times that at most. Above that
-//! slots and load are scaled down alike, which errs on the side of waiting: at the same utilisation the smaller of two
-//! systems waits more (D. R. Smith and W. Whitt, "Resource sharing for efficiency in traffic systems", 1981).
+//! exchanges", 1917. The work is bounded: some hundred thousand steps for one probability, and usually twelve times the
+//! square root of the load. Above [`MAX_SLOTS`] slots and load are scaled down alike, which errs on the side of waiting:
+//! at the same utilisation the smaller of two systems waits more (D. R. Smith and W. Whitt, "Resource sharing for
+//! efficiency in traffic systems", 1981).
 
 use std::fmt;
 
@@ -19,17 +20,32 @@ use super::evidence::float;
 use super::figures::whole;
 use crate::spec::{CapacityGate, TOTAL_WEIGHT};
 
-/// Slots that are reckoned with one by one.
+/// Slots that are reckoned with; more are scaled down to these.
 pub const MAX_SLOTS: u32 = 1_000_000;
+
+/// Terms that are smaller than the sum by this factor come to less than a rounding, even all that are left together.
+const NEGLIGIBLE: f64 = 1e-20;
 
 /// Halvings of an interval until its ends are neighbours among the floating-point numbers, or nearly.
 const HALVINGS: usize = 60;
 
 /// Erlang B: the probability, 0 to 1, that a request finds all `slots` taken. `load` is in erlangs, 0 or more.
+///
+/// By its reciprocal, 1 + n/a + n(n-1)/a² + ..., which has only positive terms: they rise while more slots are left than
+/// there is load, and then fall ever faster.
 #[must_use]
 pub fn blocking(slots: u64, load: f64) -> f64 {
     let (slots, load) = scaled(slots, load);
-    Recurrence::new(load).nth(slots).unwrap_or(1.0)
+    let (mut term, mut sum) = (1.0, 1.0);
+    for left in (1..=slots).rev() {
+        term *= servers(left) / load;
+        sum += term;
+        // Once it overflows, the probability is less than the smallest number.
+        if !f64::is_finite(sum) || term < sum * NEGLIGIBLE {
+            break;
+        }
+    }
+    sum.recip()
 }
 
 /// Erlang C: the probability, 0 to 1, that a request has to wait for one of `slots`. `load` is in erlangs, 0 or more;
@@ -62,13 +78,21 @@ pub fn slots_for(load: f64, limit: f64) -> u64 {
     if !load.is_finite() {
         return u64::MAX;
     }
-    let enough = |(slots, blocking): &(usize, f64)| {
-        *slots > 0 && load < servers(*slots) && waiting_from(*slots, load, *blocking) <= limit
-    };
-    let most = MAX_SLOTS as usize;
-    let found = Recurrence::new(load).enumerate().take(most + 1).find(enough);
-    let beyond = || servers(most) * load / load_waiting(MAX_SLOTS.into(), limit);
-    found.map_or_else(|| whole(beyond().ceil()), |(slots, _)| slots as u64)
+    let enough = |slots: u64| load < float(slots) && waiting(slots, load) <= limit;
+    // What is needed above the load is some square roots of it (S. Halfin and W. Whitt, 1981).
+    let (mut few, mut step) = (load.floor(), load.sqrt().ceil().max(1.0));
+    while !enough(whole(few + step)) {
+        if whole(few + step) == u64::MAX {
+            return u64::MAX;
+        }
+        (few, step) = (few + step, step * 2.0);
+    }
+    let (mut few, mut many) = (whole(few), whole(few + step));
+    while many - few > 1 {
+        let middle = few.midpoint(many);
+        if enough(middle) { many = middle } else { few = middle }
+    }
+    many
 }
 
 /// The largest load in erlangs that `slots` can carry with a probability of blocking of `limit` (above 0, below 1) or

@@ -125,6 +125,18 @@ fn a_million_slots_are_no_trouble() {
 }
 
 #[test]
+fn any_load_is_no_trouble() {
+    for load in [1e6, 123_456_789.0, 1e12, 4e15] {
+        for limit in [1e-9, 0.05, 0.999, 1.0] {
+            let slots = slots_for(load, limit);
+            assert!(waiting(slots, load) <= limit && load < float(slots), "{load} {limit}: {slots}");
+            assert!(waiting(slots - 1, load) > limit || float(slots - 1) <= load, "{load} {limit}: {slots}");
+        }
+    }
+    assert_eq!((slots_for(1e300, 0.05), slots_for(5.0, f64::NAN)), (u64::MAX, u64::MAX));
+}
+
+#[test]
 fn what_is_no_load_waits_for_ever() {
     for load in [f64::NAN, f64::INFINITY, 1.0, 2.0] {
         assert!(waiting(1, load) >= 1.0 && mean_wait(1, load).is_infinite(), "{load}");
@@ -138,8 +150,8 @@ fn what_is_no_load_waits_for_ever() {
 fn many_at_once_are_as_one_by_one() {
     for load in [0.0, 3.0, 80.0, 200.0] {
         let each = waiting_each(8, 20, load);
-        let one: Vec<_> = (1..=20).map(|count| waiting(8 * count, load)).collect();
-        assert_eq!(each, one, "{load}");
+        assert_eq!(each.len(), 20);
+        (1..).zip(each).for_each(|(count, each)| close(each, waiting(8 * count, load)));
     }
     assert_eq!(waiting_each(600_000, 2, 900_000.0), [1.0, waiting(1_000_000, 900_000.0)]);
 }
@@ -227,6 +239,22 @@ proptest! {
         if healthy > 0 {
             prop_assert_eq!(room.open, parts <= most);
         }
+    }
+
+    #[test]
+    fn all_is_as_the_recurrence_has_it(slots in 0_u64..20_000, busy in 0.0..1.5, few in 0.0..500.0, limit in 1e-9..1.0) {
+        for load in [float(slots) * busy, few] {
+            let slots = usize::try_from(slots).expect("few");
+            let plain = Recurrence::new(load).nth(slots).expect("endless");
+            let value = blocking(slots as u64, load);
+            // The recurrence loses digits where it underflows.
+            prop_assert!((value - plain).abs() <= 1e-9 * plain || plain < 1e-290, "{slots} {load}: {value} {plain}");
+        }
+        let enough = |(slots, blocking): &(usize, f64)| {
+            few < servers(*slots) && waiting_from(*slots, few, *blocking) <= limit
+        };
+        let plain = Recurrence::new(few).enumerate().find(enough).expect("endless").0 as u64;
+        prop_assert_eq!(slots_for(few, limit), plain);
     }
 
     #[test]
