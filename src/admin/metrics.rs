@@ -205,7 +205,7 @@ impl Collector for Views {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut page = Page(encoder);
         let help = "Files with a mistake that run on their last good version.";
-        page.single("serin_config_held_files", help, None, self.held)?;
+        page.single("serin_config_held_files", help, None, &self.held)?;
         self.encode_fleet(&mut page)?;
         self.encode_rollouts(&mut page)?;
         self.process.encode(&mut page)
@@ -237,9 +237,9 @@ impl Page<'_> {
         name: &str,
         help: &str,
         unit: Option<&Unit>,
-        value: V,
+        value: &V,
     ) -> fmt::Result {
-        self.0.encode_descriptor(name, help, unit, MetricType::Gauge)?.encode_gauge(&value)
+        self.0.encode_descriptor(name, help, unit, MetricType::Gauge)?.encode_gauge(value)
     }
 }
 

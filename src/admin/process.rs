@@ -36,16 +36,16 @@ impl Process {
     pub(super) fn encode(&self, page: &mut Page<'_>) -> fmt::Result {
         let started = self.started.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64();
         let seconds = Unit::Seconds;
-        page.single("process_start_time", "When the process started.", Some(&seconds), started)?;
+        page.single("process_start_time", "When the process started.", Some(&seconds), &started)?;
         let Some(Usage { processors, resident, files, most_files }) = &self.usage else { return Ok(()) };
         let help = "Time that processors have spent on it.";
         let mut metric = page.0.encode_descriptor("process_cpu", help, Some(&seconds), MetricType::Counter)?;
         metric.encode_counter(processors, None::<&Exemplar<[(&str, &str); 0], f64>>)?;
         let bytes = Some(&Unit::Bytes);
-        page.single("process_resident_memory", "Memory that is not swapped out.", bytes, *resident)?;
-        page.single("process_open_fds", "Open file descriptors.", None, *files)?;
+        page.single("process_resident_memory", "Memory that is not swapped out.", bytes, resident)?;
+        page.single("process_open_fds", "Open file descriptors.", None, files)?;
         let Some(most) = most_files else { return Ok(()) };
-        page.single("process_max_fds", "How many file descriptors may be open.", None, *most)
+        page.single("process_max_fds", "How many file descriptors may be open.", None, most)
     }
 }
 

@@ -22,7 +22,7 @@ pub struct Metrics {
     /// Messages of proxies to the load reporting service.
     pub(super) load_reports: Counter,
     /// Messages of proxies to the metrics service.
-    pub(super) metrics_reports: Counter,
+    pub(super) flushes: Counter,
 }
 
 #[derive(Debug)]
@@ -71,7 +71,7 @@ impl Metrics {
         Self {
             types: Arc::new(ResourceType::ALL.map(of_type)),
             load_reports: reports.get_or_create_owned(&[("service", "load")]),
-            metrics_reports: reports.get_or_create_owned(&[("service", "metrics")]),
+            flushes: reports.get_or_create_owned(&[("service", "metrics")]),
         }
     }
 

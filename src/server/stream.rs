@@ -217,18 +217,15 @@ impl<'a> Conversation<'a> {
                 room = outlet.room(), if idle_since.is_none() && !matches!(self.turn, Turn::Waiting) => {
                     let Ok(()) = room else { return Ok(DISCONNECTED) };
                     let now = self.now();
-                    match self.session.poll_response(now) {
-                        Some(response) => {
-                            let (ty, nonce) = (response.ty, response.nonce);
-                            let body = self.bodies.body(self.variant, response);
-                            let frame = Frame::new(nonce, &body)?;
-                            self.environment.config.metrics.pushed(ty, frame.bytes());
-                            outlet.send(Ok(frame));
-                        }
-                        None => {
-                            idle_since = Some(now);
-                            self.turn = Turn::Over;
-                        }
+                    if let Some(response) = self.session.poll_response(now) {
+                        let (ty, nonce) = (response.ty, response.nonce);
+                        let body = self.bodies.body(self.variant, response);
+                        let frame = Frame::new(nonce, &body)?;
+                        self.environment.config.metrics.pushed(ty, frame.bytes());
+                        outlet.send(Ok(frame));
+                    } else {
+                        idle_since = Some(now);
+                        self.turn = Turn::Over;
                     }
                 }
                 () = tokio::time::sleep(pause.unwrap_or_default()), if pause.is_some() => {

@@ -144,7 +144,9 @@ impl Holdings {
 
     pub(super) fn retain(&mut self, mut keep: impl FnMut(&str) -> bool) {
         let gone: Vec<_> = self.names().filter(|name| !keep(name)).cloned().collect();
-        gone.iter().for_each(|name| self.remove(name));
+        for name in &gone {
+            self.remove(name);
+        }
     }
 
     /// In no order.
@@ -176,8 +178,8 @@ impl Holdings {
         let Some(common) = self.common.as_mut().filter(|common| Arc::ptr_eq(&common.set, set)) else { return false };
         common.acked = true;
         for (name, held) in &mut self.own {
-            let sent = common.resource(name).map(|resource| resource.version);
-            if let Some(held) = held.as_mut().filter(|held| sent.is_some() && held.version == sent) {
+            let version = common.resource(name).map(|resource| resource.version);
+            if let Some(held) = held.as_mut().filter(|held| version.is_some() && held.version == version) {
                 held.acked();
             }
         }

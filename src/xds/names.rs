@@ -78,7 +78,9 @@ impl FromIterator<Arc<str>> for Names {
 impl Hash for Names {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.len().hash(state);
-        self.iter().for_each(|name| name.hash(state));
+        for name in self.iter() {
+            name.hash(state);
+        }
     }
 }
 

@@ -57,7 +57,9 @@ impl Session {
             let channel = &mut channels[rejection.ty.index()];
             // The client may have what it rejected, and does not say so when it comes back.
             if settings.variant == Variant::Delta {
-                rejection.fresh.iter().for_each(|name| channel.held.insert(Arc::clone(name), Held::default()));
+                for name in &rejection.fresh {
+                    channel.held.insert(Arc::clone(name), Held::default());
+                }
             }
             channel.rejections.push(rejection);
         }

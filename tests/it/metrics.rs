@@ -7,6 +7,7 @@ use std::io::Write as _;
 use std::process::{Command, Output, Stdio};
 
 use ::http::{Request, StatusCode, header};
+use http_body_util::Full;
 use serde_json::Value;
 
 use crate::prometheus::{PROMETHEUS, Prometheus};
@@ -88,7 +89,7 @@ fn expressions(node: &Value, found: &mut Vec<String>) {
     }
 }
 
-/// All PromQL of the dashboard, and what its variables are filled from.
+/// All expressions of the dashboard, and what its variables are filled from.
 fn dashboard() -> Vec<String> {
     let text = fs::read_to_string(repository().join("demo/dashboard.json")).unwrap();
     let mut found = Vec::new();
@@ -190,7 +191,7 @@ async fn what_happens_is_on_the_page() {
     ];
     let page = Page::until(&serin, &broken).await;
     let time = "serin_config_last_reload_success_timestamp_seconds";
-    assert_eq!(page.sure(time), good.sure(time));
+    assert_eq!(page.value(time), good.value(time));
 
     // What a restart finds is on its first page.
     let serin = Serin::start(serin.kill().unwrap()).await.unwrap();
@@ -220,7 +221,7 @@ async fn the_page_keeps_to_the_rules_of_prometheus() {
     assert!(status.success() && stdout.is_empty() && stderr.is_empty(), "{}", String::from_utf8_lossy(&stderr));
 
     let request = Request::get("/metrics").header(header::ACCEPT, "application/openmetrics-text;version=1.0.0;q=0.5");
-    let request = request.body(Default::default()).unwrap();
+    let request = request.body(Full::default()).unwrap();
     let (status, open) = http::exchange(quiet.serin().admin(), request).await.unwrap();
     assert_eq!(status, StatusCode::OK);
     assert!(open.ends_with("\n# EOF\n") && open.contains("# TYPE serin_xds_pushes counter\n"), "{open}");
@@ -236,9 +237,9 @@ async fn alerts_dashboard_and_readme_name_what_there_is() {
     let names = page.names();
     let alerts = fs::read_to_string(repository().join("demo/alerts.yml")).unwrap();
     for (what, text) in [("alerts", alerts), ("dashboard", dashboard().join("\n"))] {
-        let named = named(&text);
-        assert!(named.len() > 5, "{what}: {named:?}");
-        assert_eq!(named.difference(&names).collect::<Vec<_>>(), Vec::<&String>::new(), "{what}");
+        let used = named(&text);
+        assert!(used.len() > 5, "{what}: {used:?}");
+        assert_eq!(used.difference(&names).collect::<Vec<_>>(), Vec::<&String>::new(), "{what}");
     }
     let readme = fs::read_to_string(repository().join("README.md")).unwrap();
     for (name, _) in page.metrics() {

@@ -19,8 +19,8 @@ fn ends() -> (Outlet, Drain, Arc<AtomicU64>) {
     (outlet, drain, seconds)
 }
 
-fn frame() -> Outgoing {
-    Ok(Frame::new(1, &Bytes::from_static(b"body")).unwrap())
+fn frame() -> Frame {
+    Frame::new(1, &Bytes::from_static(b"body")).unwrap()
 }
 
 fn next(drain: &mut Drain) -> Poll<Option<Outgoing>> {
@@ -31,7 +31,7 @@ fn next(drain: &mut Drain) -> Poll<Option<Outgoing>> {
 fn there_is_room_again_when_the_transport_has_taken_what_waited() {
     let (outlet, mut drain, _) = ends();
     assert_eq!(outlet.room().now_or_never(), Some(Ok(())));
-    outlet.send(frame());
+    outlet.send(Ok(frame()));
     assert_eq!(outlet.room().now_or_never(), None);
     assert!(matches!(next(&mut drain), Poll::Ready(Some(Ok(_)))));
     assert_eq!(outlet.room().now_or_never(), Some(Ok(())));
@@ -44,7 +44,7 @@ async fn each_end_wakes_the_other() {
     let task = async {
         for _ in 0..3 {
             outlet.room().await.unwrap();
-            outlet.send(frame());
+            outlet.send(Ok(frame()));
             tokio::task::yield_now().await;
         }
         outlet.gone().await;
@@ -62,7 +62,7 @@ async fn each_end_wakes_the_other() {
 #[test]
 fn a_status_takes_the_place_of_what_waits_and_is_the_last() {
     let (outlet, mut drain, _) = ends();
-    outlet.send(frame());
+    outlet.send(Ok(frame()));
     outlet.send(Err(Status::unavailable("the end")));
     drop(outlet);
     let Poll::Ready(Some(Err(status))) = next(&mut drain) else { panic!("not the status") };
@@ -76,14 +76,14 @@ fn a_transport_waits_from_its_last_move_on() {
     let at = |time| Some(Duration::from_secs(time));
     assert_eq!(outlet.waiting_since(), None);
     seconds.store(1, Ordering::Relaxed);
-    outlet.send(frame());
+    outlet.send(Ok(frame()));
     seconds.store(2, Ordering::Relaxed);
     assert_eq!(outlet.waiting_since(), at(1), "it has not come");
     assert!(next(&mut drain).is_ready());
     seconds.store(3, Ordering::Relaxed);
     assert_eq!(outlet.waiting_since(), at(2), "it has come and not sent it all");
     drain.moved();
-    outlet.send(frame());
+    outlet.send(Ok(frame()));
     seconds.store(4, Ordering::Relaxed);
     assert_eq!(outlet.waiting_since(), at(3), "what waits behind it makes no difference");
     assert!(next(&mut drain).is_ready() && next(&mut drain).is_pending());
@@ -93,7 +93,7 @@ fn a_transport_waits_from_its_last_move_on() {
 #[test]
 fn a_task_that_waits_for_two_things_is_woken_by_either() {
     let (outlet, drain, _) = ends();
-    outlet.send(frame());
+    outlet.send(Ok(frame()));
     let (mut room, mut gone) = (pin!(outlet.room()), pin!(outlet.gone()));
     let mut context = Context::from_waker(noop_waker_ref());
     assert!(room.as_mut().poll(&mut context).is_pending() && gone.as_mut().poll(&mut context).is_pending());

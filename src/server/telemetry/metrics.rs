@@ -50,7 +50,7 @@ impl Metrics {
                 None => id.insert(node(identifier.as_ref().map(|identifier| &identifier.node))?.id.into()),
             };
             let counted = Arc::clone(&counted.borrow());
-            self.0.config.metrics.metrics_reports.inc();
+            self.0.config.metrics.flushes.inc();
             tell(&self.0.config.reports, &mut stop, id, Body::Metrics(flush(counted, envoy_metrics))).await?;
         }
     }

@@ -54,7 +54,7 @@ fn sent(held: &mut Held, resource: &Arc<Resource>) {
     (held.version, held.body, held.acked) = (Some(resource.version), Some(Arc::clone(resource)), false);
 }
 
-fn set(contents: &[Option<u8>; 4]) -> Arc<TypeSet> {
+fn set(contents: [Option<u8>; 4]) -> Arc<TypeSet> {
     let resources = contents.iter().enumerate();
     Arc::new(TypeSet::new(resources.filter_map(|(name, content)| Some(resource(name, (*content)?)))))
 }
@@ -89,10 +89,10 @@ proptest! {
                     plain.retain(|held, _| &**held != NAMES[name]);
                 }
                 Step::Rebased(contents, names) => {
-                    holdings.rebase(&set(&contents), &wanted(&names));
+                    holdings.rebase(&set(contents), &wanted(&names));
                 }
                 Step::SentAll(contents, names) => {
-                    let (set, wanted) = (set(&contents), wanted(&names));
+                    let (set, wanted) = (set(contents), wanted(&names));
                     (holdings, plain) = Default::default();
                     holdings.sent_all(&set, &wanted);
                     for resource in set.iter().filter(|resource| wanted.covers(&resource.name)) {
