@@ -153,7 +153,10 @@ fn many_at_once_are_as_one_by_one() {
         assert_eq!(each.len(), 20);
         (1..).zip(each).for_each(|(count, each)| close(each, waiting(8 * count, load)));
     }
-    assert_eq!(waiting_each(600_000, 2, 900_000.0), [1.0, waiting(1_000_000, 900_000.0)]);
+    let each = waiting_each(600_000, 2, 900_000.0);
+    close(each[0], 1.0);
+    // Below the smallest normal number both are as good as zero.
+    assert!((each[1] - waiting(1_000_000, 900_000.0)).abs() < f64::MIN_POSITIVE, "{each:?}");
 }
 
 #[test]
