@@ -8,7 +8,7 @@ TOOLS := $(CURDIR)/.tools
 NEXTEST := $(shell command -v cargo-nextest || echo $(TOOLS)/bin/cargo-nextest)
 CARGO_FUZZ := $(shell command -v cargo-fuzz || echo $(TOOLS)/bin/cargo-fuzz)
 
-.PHONY: help demo verdicts bench-reports test test-envoy fmt lint fuzz
+.PHONY: help demo verdicts bench bench-reports test test-envoy fmt lint fuzz
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -21,9 +21,12 @@ verdicts: ## versions that fail, slow down, die or are fine, judged on real Envo
 	@cargo build --bin serin --example verdicts
 	@ENVOY=$$(tools/envoy.sh) && export ENVOY && exec target/debug/examples/verdicts
 
+bench: ## a change on thousands of streams, and the pure layers by themselves (CELLS, CHURN, STALLED, PEER: README)
+	cargo bench --quiet --bench fleet
+	cargo bench --quiet --bench layers
+
 bench-reports: ## what it costs to be told by 1,000 proxies what they measure (REPORTS="--case 1000x1000")
-	@cargo build --release --bin serin --example reports
-	@exec target/release/examples/reports $(REPORTS)
+	cargo bench --quiet --bench reports -- $(REPORTS)
 
 test: lint $(NEXTEST) ## everything that CI runs
 	ENVOY=$$(tools/envoy.sh) && export ENVOY && $(NEXTEST) nextest run --no-fail-fast

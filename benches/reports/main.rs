@@ -17,7 +17,7 @@ mod rig;
 mod run;
 
 use std::io::{Write, stdout};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -42,6 +42,9 @@ struct Arguments {
     /// How many of these intervals are measured
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     intervals: u32,
+    /// What `cargo bench` says to every benchmark
+    #[arg(long, hide = true)]
+    bench: bool,
     /// Keep what `serin` says and remembers in this directory
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
@@ -61,7 +64,6 @@ async fn main() -> ExitCode {
 
 async fn run_all(arguments: &Arguments) -> Result<()> {
     process::allow_connections(arguments.nodes)?;
-    let serin = binary()?;
     let every = Duration::from_secs(arguments.interval.into());
     let mut out = stdout();
     writeln!(
@@ -86,7 +88,7 @@ async fn run_all(arguments: &Arguments) -> Result<()> {
             nodes: arguments.nodes,
             every,
             intervals: arguments.intervals,
-            serin: serin.clone(),
+            serin: PathBuf::from(env!("CARGO_BIN_EXE_serin")),
             dir,
         };
         let outcome = run::run(&plan).await.with_context(|| format!("{case}"))?;
@@ -106,12 +108,4 @@ fn row(out: &mut impl Write, case: Case, outcome: &Outcome) -> Result<()> {
         most / f64::from(1 << 20),
     )?;
     Ok(())
-}
-
-/// The program that was built along with this one.
-fn binary() -> Result<PathBuf> {
-    let own = std::env::current_exe()?;
-    let serin = own.parent().and_then(Path::parent).context("where is this program?")?.join("serin");
-    anyhow::ensure!(serin.exists(), "{} is not there: cargo build --release --bin serin", serin.display());
-    Ok(serin)
 }
