@@ -8,7 +8,7 @@ TOOLS := $(CURDIR)/.tools
 NEXTEST := $(shell command -v cargo-nextest || echo $(TOOLS)/bin/cargo-nextest)
 CARGO_FUZZ := $(shell command -v cargo-fuzz || echo $(TOOLS)/bin/cargo-fuzz)
 
-.PHONY: help demo verdicts test test-envoy fmt lint fuzz
+.PHONY: help demo demo-docker verdicts test test-envoy fmt lint fuzz
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -16,6 +16,11 @@ help: ## this list
 demo: ## a canary on three Envoys under load (DEMO_SECONDS=40: by itself)
 	@cargo build --bin serin --example demo
 	@ENVOY=$$(tools/envoy.sh) && export ENVOY && exec target/debug/examples/demo
+
+COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
+
+demo-docker: ## six Envoys, Prometheus and Grafana in containers; edit a file of demo/config/docker/rollouts
+	@$(COMPOSE) -f demo/docker-compose.yml up --build
 
 verdicts: ## versions that fail, slow down, die or are fine, judged on real Envoys (RUNS=20: each twenty times)
 	@cargo build --bin serin --example verdicts
