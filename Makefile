@@ -8,7 +8,7 @@ TOOLS := $(CURDIR)/.tools
 NEXTEST := $(shell command -v cargo-nextest || echo $(TOOLS)/bin/cargo-nextest)
 CARGO_FUZZ := $(shell command -v cargo-fuzz || echo $(TOOLS)/bin/cargo-fuzz)
 
-.PHONY: help demo demo-docker verdicts test test-envoy fmt lint fuzz
+.PHONY: help demo demo-docker verdicts test test-docker test-envoy fmt lint fuzz
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -26,9 +26,12 @@ verdicts: ## versions that fail, slow down, die or are fine, judged on real Envo
 	@cargo build --bin serin --example verdicts
 	@ENVOY=$$(tools/envoy.sh) && export ENVOY && exec target/debug/examples/verdicts
 
-test: lint $(NEXTEST) ## everything that CI runs
+test: lint $(NEXTEST) ## all that CI runs but test-docker
 	ENVOY=$$(tools/envoy.sh) && export ENVOY && $(NEXTEST) nextest run --no-fail-fast
 	cargo test --doc --quiet
+
+test-docker: ## drives the docker fleet: pauses, kills and cuts off parts of it, and checks what comes of it
+	@python3 tests/docker/run.py
 
 test-envoy: $(NEXTEST) ## only the tests on real Envoys (SERIN_TEST_EDITS=20: a quick look)
 	ENVOY=$$(tools/envoy.sh) && export ENVOY && $(NEXTEST) nextest run --no-fail-fast -E 'binary(it) & !test(/^sessions::/)'
