@@ -8,7 +8,7 @@ TOOLS := $(CURDIR)/.tools
 NEXTEST := $(shell command -v cargo-nextest || echo $(TOOLS)/bin/cargo-nextest)
 CARGO_FUZZ := $(shell command -v cargo-fuzz || echo $(TOOLS)/bin/cargo-fuzz)
 
-.PHONY: help demo verdicts bench bench-reports test test-envoy fmt lint fuzz
+.PHONY: help demo demo-docker verdicts bench bench-reports test test-docker test-envoy fmt lint fuzz
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -16,6 +16,11 @@ help: ## this list
 demo: ## a canary on three Envoys under load (DEMO_SECONDS=40: by itself)
 	@cargo build --bin serin --example demo
 	@ENVOY=$$(tools/envoy.sh) && export ENVOY && exec target/debug/examples/demo
+
+COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
+
+demo-docker: ## six Envoys, Prometheus and Grafana in containers; edit a file of demo/config/docker/rollouts
+	@$(COMPOSE) -f demo/docker-compose.yml up --build
 
 verdicts: ## versions that fail, slow down, die or are fine, judged on real Envoys (RUNS=20: each twenty times)
 	@cargo build --bin serin --example verdicts
@@ -28,9 +33,12 @@ bench: ## a change on thousands of streams, and the pure layers by themselves (C
 bench-reports: ## what it costs to be told by 1,000 proxies what they measure (REPORTS="--case 1000x1000")
 	cargo bench --quiet --bench reports -- $(REPORTS)
 
-test: lint $(NEXTEST) ## everything that CI runs
+test: lint $(NEXTEST) ## all that CI runs but test-docker
 	ENVOY=$$(tools/envoy.sh) && export ENVOY && $(NEXTEST) nextest run --no-fail-fast
 	cargo test --doc --quiet
+
+test-docker: ## drives the docker fleet: pauses, kills and cuts off parts of it, and checks what comes of it
+	@python3 tests/docker/run.py
 
 test-envoy: $(NEXTEST) ## only the tests on real Envoys (SERIN_TEST_EDITS=20: a quick look)
 	ENVOY=$$(tools/envoy.sh) && export ENVOY && $(NEXTEST) nextest run --no-fail-fast -E 'binary(it) & !test(/^sessions::/)'

@@ -51,7 +51,7 @@ pub(crate) struct Edge {
 }
 
 impl Stage {
-    /// Starts everything on a fresh copy of `demo/config`, whose rollout is the file that is returned.
+    /// Starts everything on a fresh copy of `demo/config/local`, whose rollout is the file that is returned.
     pub(crate) async fn start(envoy: &Path) -> Result<(Self, RolloutFile)> {
         let run = repository().join("demo/run");
         // Shorter for a person who stands in the repository.
@@ -62,7 +62,7 @@ impl Stage {
             std::fs::remove_dir_all(&run)?;
         }
         let config = run.join("config");
-        copy(&repository().join("demo/config"), &config)?;
+        copy(&repository().join("demo/config/local"), &config)?;
         let file = RolloutFile::new(config.join("rollouts/shop.yaml"));
 
         let mut upstreams = Vec::new();

@@ -8,7 +8,7 @@ use http::{HeaderValue, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, ToSocketAddrs};
 
 /// One keep-alive connection.
 pub(crate) struct Connection {
@@ -17,10 +17,11 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Connects.
-    pub(crate) async fn open(peer: SocketAddr) -> Result<Self> {
+    /// Connects to an address, or to a name and port that are looked up.
+    pub(crate) async fn open(peer: impl ToSocketAddrs) -> Result<Self> {
         let stream = TcpStream::connect(peer).await?;
         stream.set_nodelay(true)?;
+        let peer = stream.peer_addr()?;
         let (sender, connection) = handshake(TokioIo::new(stream)).await?;
         // Ends with the connection; what went wrong on it is what `send` returns.
         tokio::spawn(connection);

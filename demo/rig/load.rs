@@ -1,7 +1,7 @@
 //! Steady load on one proxy, and what came of it.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::fmt::Display;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -83,13 +83,15 @@ pub(crate) struct Rate {
 }
 
 impl Load {
-    /// Starts asking `proxy`.
-    pub(crate) fn start(proxy: SocketAddr, rate: Rate) -> Self {
+    /// Starts asking for `target`: `HOST:PORT`, and a path behind it where that is not `/`. A name is looked up for each
+    /// connection anew.
+    pub(crate) fn start(target: impl Display, rate: Rate) -> Self {
+        let target: Arc<str> = target.to_string().into();
         let tally = Arc::new(Mutex::new(Tally::default()));
         let began = now();
         let mut connections = JoinSet::new();
         for _ in 0..rate.connections {
-            connections.spawn(ask(proxy, rate, Arc::clone(&tally), began));
+            connections.spawn(ask(Arc::clone(&target), rate, Arc::clone(&tally), began));
         }
         Self { tally, connections }
     }
@@ -113,7 +115,7 @@ pub(crate) fn real(count: u64) -> f64 {
     count as f64
 }
 
-async fn ask(proxy: SocketAddr, rate: Rate, tally: Arc<Mutex<Tally>>, began: Instant) {
+async fn ask(target: Arc<str>, rate: Rate, tally: Arc<Mutex<Tally>>, began: Instant) {
     let mut pace = tokio::time::interval(rate.every.max(Duration::from_micros(1)));
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut connection = None;
@@ -121,7 +123,7 @@ async fn ask(proxy: SocketAddr, rate: Rate, tally: Arc<Mutex<Tally>>, began: Ins
         if !rate.every.is_zero() {
             pace.tick().await;
         }
-        let answer = tokio::time::timeout(TIMEOUT, one(proxy, &mut connection)).await;
+        let answer = tokio::time::timeout(TIMEOUT, one(&target, &mut connection)).await;
         let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
         tally.requests += 1;
         let failure = match answer {
@@ -142,12 +144,13 @@ async fn ask(proxy: SocketAddr, rate: Rate, tally: Arc<Mutex<Tally>>, began: Ins
 }
 
 /// One request, on the connection there is or a new one.
-async fn one(proxy: SocketAddr, slot: &mut Option<Connection>) -> anyhow::Result<(StatusCode, String)> {
+async fn one(target: &str, slot: &mut Option<Connection>) -> anyhow::Result<(StatusCode, String)> {
+    let (proxy, path) = target.split_once('/').unwrap_or((target, ""));
     // A proxy may close an idle connection, which fails no request.
     let connection = match slot.take_if(|open| !open.is_closed()) {
         Some(open) => slot.insert(open),
         None => slot.insert(Connection::open(proxy).await?),
     };
-    let (status, body) = connection.get("/").await?;
+    let (status, body) = connection.get(&format!("/{path}")).await?;
     Ok((status, String::from_utf8_lossy(&body).into_owned()))
 }

@@ -45,10 +45,10 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    /// Listens at any port. Each answer is the version's name, with ` slow` or ` failed` after it where the fault made
-    /// it so. The same `seed` draws the same times and faults, in the order in which requests come.
-    pub(crate) async fn start(version: &str, fault: Fault, seed: u64) -> Result<Self> {
-        let listener = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await?;
+    /// Listens at `addr` (port 0 picks one). Each answer is the version's name, with ` slow` or ` failed` after it where
+    /// the fault made it so. The same `seed` draws the same times and faults, in the order in which requests come.
+    pub(crate) async fn start(addr: SocketAddr, version: &str, fault: Fault, seed: u64) -> Result<Self> {
+        let listener = TcpListener::bind(addr).await.with_context(|| format!("{version} needs {addr}"))?;
         let addr = listener.local_addr()?;
         let version: Arc<str> = version.into();
         let random = Arc::new(Mutex::new(Random(seed)));

@@ -1,7 +1,7 @@
 //! One rollout to a new version on a small fleet under load, and whether it was judged as it should be.
 
 use std::fmt::Write as _;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -124,11 +124,12 @@ spec:
 
 /// Runs it in `dir`, which is there and empty. An error when it could not be run.
 pub(crate) async fn run(plan: &Plan, dir: &Path) -> Result<Outcome> {
-    let blue = Service::start("blue", Fault::None, plan.seed).await?;
-    let green = Service::start("green", plan.case.fault(), !plan.seed).await?;
+    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let blue = Service::start(any, "blue", Fault::None, plan.seed).await?;
+    let green = Service::start(any, "green", plan.case.fault(), !plan.seed).await?;
     let config = dir.join("config");
     std::fs::create_dir_all(&config)?;
-    std::fs::copy(repository().join("demo/config/envoy.yaml"), config.join("envoy.yaml"))?;
+    std::fs::copy(repository().join("demo/config/local/envoy.yaml"), config.join("envoy.yaml"))?;
     let files = Files {
         path: config.join("shop.yaml"),
         blue: blue.addr,

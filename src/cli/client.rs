@@ -46,6 +46,20 @@ impl Client {
         if status == 200 { Ok(text) } else { self.fail(path, status, &text) }
     }
 
+    /// Whether it serves: `Err` says in the server's words what it waits for.
+    ///
+    /// # Errors
+    /// In one line, naming the server: when it cannot be reached, or answers with anything but 200 and 503.
+    pub(super) fn ready(&self) -> anyhow::Result<Result<(), String>> {
+        let path = "/readyz";
+        let (status, text) = self.read(path, self.agent.get(self.url(path)).call())?;
+        match status.as_u16() {
+            200 => Ok(Ok(())),
+            503 => Ok(Err(words(&text))),
+            _ => self.fail(path, status, &text),
+        }
+    }
+
     /// The answer to a command: `Err` says in the server's words why it makes no sense as things are.
     ///
     /// # Errors

@@ -15,6 +15,7 @@ mod logging;
 mod node;
 mod output;
 mod plan;
+mod ready;
 mod render;
 mod rollouts;
 mod serve;
@@ -68,6 +69,8 @@ enum Command {
     Analyze(analyze::AnalyzeArgs),
     /// Print the bootstrap with which a proxy finds serin
     Bootstrap(bootstrap::BootstrapArgs),
+    /// Say whether a server serves
+    Ready(ready::ReadyArgs),
     /// Show which proxy has acknowledged what
     Fleet(fleet::FleetArgs),
     #[command(flatten)]
@@ -106,6 +109,7 @@ impl Cli {
             Command::Plan(args) => plan::run(args, out, err),
             Command::Analyze(args) => analyze::run(args, out),
             Command::Bootstrap(args) => bootstrap::run(args, out),
+            Command::Ready(args) => ready::run(args, out),
             Command::Fleet(args) => fleet::run(args, out, err),
             Command::Rollouts(command) => rollouts::run(command, out, err),
             Command::Completions(args) => completions(args.shell, out),

@@ -3,6 +3,7 @@
 use std::io;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
+use std::thread::JoinHandle;
 
 use super::*;
 
@@ -128,23 +129,42 @@ fn a_server_that_is_not_there_is_one_line() {
     assert!(ran.err.starts_with(&format!("serin: error: cannot reach serin at {url} (")), "{}", ran.err);
 }
 
-#[test]
-fn a_server_that_refuses_is_quoted() {
+/// A server for one request, and what it will say was asked of it.
+fn answering(status: &str, body: &str) -> (String, JoinHandle<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
+    let answer = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
     let server = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
         let request = BufReader::new(stream.try_clone().unwrap()).lines().map(Result::unwrap);
         let request: Vec<_> = request.take_while(|line| !line.is_empty()).collect();
-        let body = r#"{"error": "not now"}"#;
-        let head = format!("HTTP/1.1 503 Service Unavailable\r\ncontent-length: {}\r\n\r\n", body.len());
-        stream.write_all((head + body).as_bytes()).unwrap();
+        stream.write_all(answer.as_bytes()).unwrap();
         request[0].clone()
     });
+    (url, server)
+}
+
+#[test]
+fn a_server_that_refuses_is_quoted() {
+    let (url, server) = answering("503 Service Unavailable", r#"{"error": "not now"}"#);
     let ran = run(&["fleet", "--server", &url]);
     assert_eq!(server.join().unwrap(), "GET /api/v1/diagnostics HTTP/1.1");
     assert_eq!(ran.code, ExitCode::from(2));
     assert!(ran.err.contains("/api/v1/diagnostics answered 503 Service Unavailable: not now"), "{}", ran.err);
+}
+
+#[test]
+fn ready_tells_yes_from_not_yet() {
+    for (status, body, code, words) in [
+        ("200 OK", "ready\n", ExitCode::SUCCESS, "ready\n"),
+        ("503 Service Unavailable", r#"{"error": "no file yet"}"#, ExitCode::from(1), "not ready: no file yet\n"),
+        ("404 Not Found", r#"{"error": "no such page"}"#, ExitCode::from(2), ""),
+    ] {
+        let (url, server) = answering(status, body);
+        let ran = run(&["ready", "--server", &url]);
+        assert_eq!(server.join().unwrap(), "GET /readyz HTTP/1.1");
+        assert_eq!((ran.code, ran.out.as_str()), (code, words));
+    }
 }
 
 #[test]

@@ -126,6 +126,16 @@ fn the_rollouts_of_the_readme() {
     assert!(said.contains("0 errors, 0 warnings"), "{said}");
 }
 
+#[test]
+fn the_files_of_the_demos() {
+    for demo in ["local", "docker"] {
+        let directory = repository().join("demo/config").join(demo);
+        let checked = Command::new(env!("CARGO_BIN_EXE_serin")).arg("check").arg(directory).output().unwrap();
+        let said = String::from_utf8(checked.stderr).unwrap();
+        assert!(said.contains("0 errors, 0 warnings"), "{said}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_demo_runs_by_itself() {
     let demo = Path::new(env!("CARGO_BIN_EXE_serin")).with_file_name("examples").join("demo");

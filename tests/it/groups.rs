@@ -7,7 +7,7 @@ use crate::site::{self, STEADY, Site, assert_none_failed, rollout, says};
 
 /// A second rollout `cart` beside `shop`: its requests are those to the host `cart`.
 pub(crate) fn two_services(site: &Site) {
-    let routes = std::fs::read_to_string(crate::rig::repository().join("demo/config/envoy.yaml")).unwrap();
+    let routes = std::fs::read_to_string(crate::rig::repository().join("demo/config/local/envoy.yaml")).unwrap();
     let cart = "  - {name: cart, domains: [cart], routes: [{match: {prefix: /}, route: {cluster: cart}}]}";
     site.write("envoy.yaml", &routes.replace("  virtual_hosts:\n", &format!("  virtual_hosts:\n{cart}\n")));
 }

@@ -202,7 +202,7 @@ async fn what_happens_is_on_the_page() {
     assert_eq!(first.value("serin_config_last_reload_successful"), Some(0.0), "{first:?}");
     assert_eq!(first.value(time), None, "no such time is known: {first:?}");
     // And what is gone is not.
-    let envoy = fs::read_to_string(repository().join("demo/config/envoy.yaml")).unwrap();
+    let envoy = fs::read_to_string(repository().join("demo/config/local/envoy.yaml")).unwrap();
     site.write("ring.yaml", &ring(4096));
     site.write("envoy.yaml", &envoy.replace("cluster: shop", "cluster: ring"));
     site.remove("shop.yaml");

@@ -47,7 +47,7 @@ impl Site {
     /// With the listener and the routes of the demo, whose only route goes to the cluster `shop`.
     pub(crate) fn new() -> Self {
         let site = Self { dir: tempfile::tempdir().unwrap() };
-        site.write("envoy.yaml", &std::fs::read_to_string(repository().join("demo/config/envoy.yaml")).unwrap());
+        site.write("envoy.yaml", &std::fs::read_to_string(repository().join("demo/config/local/envoy.yaml")).unwrap());
         site
     }
 

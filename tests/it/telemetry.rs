@@ -137,7 +137,7 @@ impl Control {
     }
 
     fn edit(&mut self, spec: &str) {
-        let envoy = std::fs::read_to_string(repository().join("demo/config/envoy.yaml")).unwrap();
+        let envoy = std::fs::read_to_string(repository().join("demo/config/local/envoy.yaml")).unwrap();
         let envoy = envoy.replace(
             "timeout: 5s",
             "timeout: 5s, retry_policy: {retry_on: 5xx, num_retries: 1, retry_back_off: {base_interval: 0.001s}}",
